@@ -1,0 +1,29 @@
+"""kbert: BERT as Keras 3 layers on TensorFlow.
+
+Names load on first use, so that `import kbert` and the command line's `--help` cost nothing.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BertConfig": "kbert.config",
+    "SIZES": "kbert.config",
+    "Encoder": "kbert.encoder",
+    "Classifier": "kbert.models",
+    "AdamW": "kbert.optimizer",
+    "WarmupLinearDecay": "kbert.optimizer",
+    "adamw": "kbert.optimizer",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kbert' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

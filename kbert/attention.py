@@ -1,0 +1,73 @@
+"""Self-attention (Vaswani et al. 2017, section 3.2) with query, key and value from one matrix product.
+
+B batch, T tokens, N real tokens in the batch, D width, H heads, K = D / H width of a head.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from kbert.dropout import dropout
+from kbert.layout import Layout
+
+
+class SelfAttention(keras.layers.Layer):
+    """softmax(Q K^T / sqrt(K) + mask) V, then a projection; Q, K and V are the thirds of x W + b.
+
+    Args:
+        width: D.
+        num_heads: H, divides D.
+        dropout_rate: of the attention probabilities.
+        kernel_initializer: name -> initializer, called with "query_key_value" and "output".
+        dtype: Keras dtype or policy.
+
+    Shapes: [N, D] -> [N, D].
+    """
+
+    def __init__(self, width: int, num_heads: int, dropout_rate: float, kernel_initializer, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads, self.dropout_rate = num_heads, dropout_rate
+        self.query_key_value = keras.layers.Dense(
+            3 * width, kernel_initializer=kernel_initializer("query_key_value"), dtype=self.dtype_policy, name="query_key_value"
+        )
+        self.project = keras.layers.Dense(
+            width, kernel_initializer=kernel_initializer("output"), dtype=self.dtype_policy, name="output"
+        )
+
+    def build(self, input_shape):
+        self.query_key_value.build(input_shape)
+        self.project.build(input_shape)
+
+    def call(self, x, layout: Layout, seed=None):
+        rows = layout.to_rows(self.query_key_value(x))  # [N, D] -> [B, T, 3 D]
+        query, key, value = split_heads(rows, self.num_heads)
+        context = attend(query, key, value, layout.mask_bias, self.dropout_rate, seed)  # [B, T, D]
+        return self.project(layout.to_tokens(context))  # [N, D]
+
+
+def split_heads(rows, num_heads: int):
+    """[B, T, 3 D] -> three of [B, H, T, K]."""
+    num_rows, length, width = ops.shape(rows)
+    heads = ops.reshape(rows, [num_rows, length, 3, num_heads, width // (3 * num_heads)])
+    return ops.unstack(ops.transpose(heads, [2, 0, 3, 1, 4]), 3)
+
+
+def attend(query, key, value, mask_bias, dropout_rate: float, seed=None):
+    """softmax(Q K^T / sqrt(K) + mask_bias) V with the heads side by side again.
+
+    Args:
+        query, key, value: [B, H, T, K].
+        mask_bias: [B, 1, 1, T], added to the scores; None where every key is real.
+        dropout_rate, seed: see `kbert.dropout.dropout`.
+
+    Returns:
+        [B, T, D]
+    """
+    scores = ops.matmul(query * (1.0 / math.sqrt(query.shape[-1])), ops.transpose(key, [0, 1, 3, 2]))  # [B, H, T, T]
+    if mask_bias is not None:
+        scores = scores + ops.cast(mask_bias, scores.dtype)
+    probabilities = dropout(ops.softmax(scores), dropout_rate, seed)
+    context = ops.transpose(ops.matmul(probabilities, value), [0, 2, 1, 3])  # [B, T, H, K]
+    num_rows, length, num_heads, head_width = ops.shape(context)
+    return ops.reshape(context, [num_rows, length, num_heads * head_width])

@@ -1,0 +1,40 @@
+"""Dropout as a function of a seed: no state, so a step can be done again with the same noise.
+
+Drawing random numbers is what dropout costs on a CPU, so a byte decides an element where Keras draws a float for it; and Keras'
+generators take no seed that is a tensor, hence TensorFlow's.
+"""
+
+import tensorflow as tf
+
+SITE_STRIDE = 0x1E3779B1  # an odd number far from 0: seeds of neighbouring sites and steps never meet
+
+
+def site_seed(seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
+    """The seed of one of the places that drop in a model: int32 [2], or None for None (inference).
+
+    >>> site_seed(tf.constant([0, 5]), 2).numpy().tolist()
+    [1013904226, 5]
+    """
+    return None if seed is None else seed + tf.constant([site * SITE_STRIDE % 2**31, 0], seed.dtype)
+
+
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
+    """Zeroes each element with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al. 2014).
+
+    `rate` is rounded to 1/256, and the scale is that of the rounded rate: the mean stays what it was.
+
+    Args:
+        x: float, any shape.
+        rate: in [0, 1).
+        seed: int32 [2], equal seeds drop equal places; None drops nothing (inference).
+
+    >>> dropout(tf.ones([4]), 0.5, None).numpy().tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    threshold = round(rate * 256)
+    if seed is None or not threshold:
+        return x
+    size = tf.size(x)
+    words = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
+    byte = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], tf.shape(x))
+    return tf.where(byte >= threshold, x * (256.0 / (256 - threshold)), tf.zeros([], x.dtype))

@@ -1,0 +1,133 @@
+"""Encoder: identical post-norm blocks over embedded tokens (Devlin et al. 2019, section 3).
+
+B batch, T tokens, N real tokens in the batch, D width, H heads, F inner width.
+"""
+
+import keras
+
+from kbert.activations import activation
+from kbert.attention import SelfAttention
+from kbert.config import BertConfig
+from kbert.dropout import dropout, site_seed
+from kbert.embeddings import Embeddings
+from kbert.layout import Layout, Unpadded
+from kbert.norm import LayerNorm
+from kbert.text_model import TextModel
+
+
+class Block(keras.layers.Layer):
+    """x = norm(x + attention(x)); x = norm(x + shrink(activation(widen(x)))), dropout before each sum.
+
+    Args:
+        config: the encoder's sizes, rates and activation.
+        kernel_initializer: name -> initializer.
+        dtype: Keras dtype or policy.
+
+    Shapes: [N, D] -> [N, D].
+    """
+
+    def __init__(self, config: BertConfig, kernel_initializer, **kwargs):
+        super().__init__(**kwargs)
+        width, epsilon, dtype = config.hidden_size, config.layer_norm_eps, self.dtype_policy
+        self.rate = config.hidden_dropout_prob
+        self.activation = activation(config.hidden_act)
+        self.attention = SelfAttention(
+            width,
+            config.num_attention_heads,
+            config.attention_probs_dropout_prob,
+            lambda name: kernel_initializer(f"attention/{name}"),
+            dtype=dtype,
+            name="attention",
+        )
+        self.attention_norm = LayerNorm(epsilon, dtype=dtype, name="attention_norm")
+        self.widen = keras.layers.Dense(
+            config.intermediate_size, kernel_initializer=kernel_initializer("widen"), dtype=dtype, name="widen"
+        )
+        self.shrink = keras.layers.Dense(
+            width, kernel_initializer=kernel_initializer("shrink"), dtype=dtype, name="shrink"
+        )
+        self.output_norm = LayerNorm(epsilon, dtype=dtype, name="output_norm")
+
+    def build(self, input_shape):
+        for part in (self.attention, self.attention_norm, self.widen, self.output_norm):
+            part.build(input_shape)
+        self.shrink.build((None, self.widen.units))
+
+    def call(self, x, layout: Layout, seed=None):
+        attended = self.attention(x, layout=layout, seed=site_seed(seed, 0))
+        x = self.attention_norm(x + dropout(attended, self.rate, site_seed(seed, 1)))  # [N, D]
+        inner = self.activation(self.widen(x))  # [N, D] -> [N, F]
+        return self.output_norm(x + dropout(self.shrink(inner), self.rate, site_seed(seed, 2)))  # [N, F] -> [N, D]
+
+
+@keras.saving.register_keras_serializable("kbert")
+class Encoder(TextModel):
+    """BERT without a head: three id tensors in, vectors out.
+
+    Inputs are a dict of int32 [B, T]: `input_word_ids`, `input_mask` (1 = a token, and every row starts with one) and
+    `input_type_ids` (0 first text, 1 second). Outputs are a dict: `sequence_output` [B, T, D], zero at padding where padding is
+    removed; `pooled_output` [B, D], tanh of a projection of [CLS]; `encoder_outputs`, the [B, T, D] of every block, last one last.
+
+    Args: see `TextModel`.
+
+    Example:
+    >>> from kbert import SIZES, Encoder
+    >>> encoder = Encoder(SIZES["tiny"])
+    >>> ids = keras.ops.convert_to_tensor([[101, 7592, 102, 0], [101, 7592, 2088, 102]])
+    >>> outputs = encoder({"input_word_ids": ids, "input_mask": keras.ops.cast(ids > 0, "int32"), "input_type_ids": 0 * ids})
+    >>> outputs["sequence_output"].shape.as_list(), outputs["pooled_output"].shape.as_list(), len(outputs["encoder_outputs"])
+    ([2, 4, 128], [2, 128], 2)
+
+    References: Devlin et al. 2019, https://arxiv.org/abs/1810.04805; google-research/bert modeling.py.
+    """
+
+    def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
+        super().__init__(config, tokenizer, labels, seed, **kwargs)
+        width, dtype = config.hidden_size, self.dtype_policy
+        self.embeddings = Embeddings(
+            (config.vocab_size, config.max_position_embeddings, config.type_vocab_size),
+            width,
+            config.hidden_dropout_prob,
+            config.layer_norm_eps,
+            lambda name: self.initializer(f"embeddings/{name}"),
+            dtype=dtype,
+            name="embeddings",
+        )
+        self.blocks = [self._block(f"layer_{i}") for i in range(config.num_hidden_layers)]
+        self.pooler = keras.layers.Dense(
+            width, "tanh", kernel_initializer=self.initializer("pooler"), dtype=dtype, name="pooler"
+        )
+        self.layout: type[Layout] = Unpadded
+        for part in (self.embeddings, *self.blocks, self.pooler):
+            part.build((None, width))
+        self.built = True
+
+    def _block(self, name: str) -> Block:
+        return Block(self.config, lambda part: self.initializer(f"{name}/{part}"), dtype=self.dtype_policy, name=name)
+
+    def use_layout(self, layout: type[Layout]) -> None:
+        self.layout = layout
+
+    def encode(self, inputs: dict, seed=None) -> tuple[Layout, list]:
+        """The layout of the batch and every block's output [N, D], for heads that need no more than some tokens."""
+        layout = self.layout(inputs["input_mask"])
+        ids, types = layout.to_tokens(inputs["input_word_ids"]), layout.to_tokens(inputs["input_type_ids"])  # [N]
+        x = self.embeddings(ids, types, layout=layout, seed=site_seed(seed, 0))
+        outputs = []
+        for i, block in enumerate(self.blocks):
+            x = block(x, layout=layout, seed=site_seed(seed, 1 + 3 * i))
+            outputs.append(x)
+        return layout, outputs
+
+    def pool(self, layout: Layout, tokens):
+        """tanh(W [CLS] + b): [N, D] -> [B, D]."""
+        return self.pooler(layout.first(tokens))
+
+    def call(self, inputs, training=False):
+        layout, outputs = self.encode(inputs, self.noise_seed(training))
+        rows = [layout.to_rows(tokens) for tokens in outputs]
+        return {
+            "sequence_output": rows[-1],
+            "pooled_output": self.pool(layout, outputs[-1]),
+            "encoder_outputs": rows,
+        }

@@ -1,0 +1,69 @@
+"""Models: the encoder with a task's head, loss and metrics.
+
+B batch, T tokens, C classes.
+"""
+
+import keras
+
+from kbert.config import BertConfig
+from kbert.dropout import site_seed
+from kbert.encoder import Encoder
+from kbert.heads import SequenceHead
+from kbert.optimizer import adamw
+from kbert.text_model import TextModel
+
+
+@keras.saving.register_keras_serializable("kbert")
+class Classifier(TextModel):
+    """Scores of C classes for a text or a pair of texts: int32 [B, T] id tensors -> float32 logits [B, C].
+
+    `compile(optimizer)` trains cross-entropy on int labels [B] and reports accuracy.
+
+    Args:
+        config: sizes, rates and activation.
+        tokenizer: see `TextModel`.
+        labels: names of the C classes, two at least.
+        seed: of the starting weights and of dropout.
+
+    Example:
+        model = kbert.Classifier.from_preset("minilm-l6", labels=["negative", "positive"])
+        train = pipelines.classification("train.tsv", model.tokenizer_spec, batch_size=32, max_length=128, seed=0)
+        model.compile(kbert.adamw(learning_rate=5e-5, total_steps=1000))
+        model.fit(train)
+
+    References: Devlin et al. 2019, section 4.1.
+    """
+
+    task = "classify"
+    head = "classifier"
+
+    def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
+        super().__init__(config, tokenizer, labels, seed, **kwargs)
+        if len(self.labels or ()) < 2:
+            raise ValueError(
+                f"labels names the classes, two at least; got {self.labels}. Give labels=['negative', 'positive'] or the like."
+            )
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels must differ from one another; got {list(self.labels)}.")
+        self.encoder = Encoder(config, seed=seed, dtype=self.dtype_policy, name="encoder")
+        self.classifier = SequenceHead(
+            len(self.labels), config.hidden_dropout_prob, self.initializer("classifier"), name="classifier"
+        )
+        self.classifier.build((None, config.hidden_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        seed = self.noise_seed(training)
+        layout, outputs = self.encoder.encode(inputs, seed)
+        return self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1))  # [B, C]
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+        super().compile(
+            optimizer=optimizer or adamw(),
+            loss=loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"] if metrics is None else metrics,
+            **kwargs,
+        )
+
+    def use_layout(self, layout: type) -> None:
+        self.encoder.use_layout(layout)

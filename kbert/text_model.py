@@ -1,0 +1,131 @@
+"""What every model of kbert shares: a config, the tokenizer it was trained with, named weights, presets in."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import keras
+
+from kbert.config import BertConfig
+from kbert.layout import Padded, Unpadded
+
+
+class TextModel(keras.Model):
+    """A Keras model that is complete on birth: its weights exist, and it knows how text becomes its ids.
+
+    Args:
+        config: sizes, rates and activation.
+        tokenizer: {"vocabulary": path of vocab.txt, "lowercase": bool, "strip_accents": bool or None, "split_cjk": bool};
+            None for a model that is only ever given ids.
+        labels: names of a head's classes, in the order of its outputs; None where it has none.
+        seed: of the starting weights and of dropout.
+        dtype: Keras dtype or policy, e.g. "mixed_bfloat16".
+    """
+
+    task: str | None = None
+    head: str | None = None  # first part of the names of the weights that the task adds
+
+    def __init__(
+        self,
+        config: BertConfig,
+        tokenizer: Mapping[str, Any] | None = None,
+        labels: Sequence[str] | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.config, self.seed = config, seed
+        self.tokenizer = dict(tokenizer) if tokenizer else None
+        self.labels = tuple(labels) if labels else None
+        self.new_weights: tuple[str, ...] = ()
+        self._seed_generator = keras.random.SeedGenerator(seed)
+
+    def initializer(self, name: str) -> keras.initializers.Initializer:
+        """Truncated normal noise of the config's spread; a function of the model's seed and the weight's name alone."""
+        seed = zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
+        return keras.initializers.TruncatedNormal(stddev=self.config.initializer_range, seed=seed)
+
+    def noise_seed(self, training: bool):
+        """int32 [2], a new one each call, for dropout; None outside training."""
+        return keras.ops.cast(self._seed_generator.next(), "int32") if training else None
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Every weight by its name in kbert's tables, e.g. "layer_0/attention/query_key_value/kernel"."""
+        return {weight.path: weight for weight in self.weights if "seed_generator" not in weight.path}
+
+    @property
+    def tokenizer_spec(self) -> dict[str, Any]:
+        """What a pipeline needs to feed this model: the tokenizer's arguments, and the limits and labels to agree on."""
+        if self.tokenizer is None:
+            raise ValueError(
+                "The tokenizer is part of a model that takes text; this one was built without. "
+                "Give tokenizer={'vocabulary': 'vocab.txt', 'lowercase': True}, or use from_preset."
+            )
+        return {
+            **self.tokenizer,
+            "vocab_size": self.config.vocab_size,
+            "max_positions": self.config.max_position_embeddings,
+            "labels": list(self.labels) if self.labels else None,
+        }
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str,
+        *,
+        labels: Sequence[str] | None = None,
+        vocabulary: str | None = None,
+        lowercase: bool | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        """A model with the weights, the config and the vocabulary of a preset.
+
+        Args:
+            preset: a folder in Hugging Face's or Google's layout, a RUN folder of kbert, "minilm-l6", "hf://org/name",
+                "kaggle://owner/model/framework/variation", or a size ("tiny" ... "large") for random weights.
+            labels: names of the classes; by default the preset's.
+            vocabulary: path of a vocab.txt, by default the preset's; a size needs one.
+            lowercase: overrides what the preset says.
+            seed: of the weights that the task adds and of dropout.
+
+        Raises:
+            ValueError: tensors are missing, surplus or of another shape; the message lists them.
+            FileNotFoundError: nothing of that name.
+
+        `new_weights` of the result names the weights that the preset did not have: a task's head, at most.
+        """
+        from kbert.presets import assign, open_preset
+
+        opened = open_preset(preset, vocabulary=vocabulary, lowercase=lowercase)
+        arguments = {"labels": labels or opened.labels} if cls.head else {}
+        model = cls(opened.config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
+        arrays = opened.read_weights()
+        if arrays is not None:
+            heads = (f"{cls.head}/",) if cls.head else ()
+            model.new_weights = tuple(assign(model.named_weights(), arrays, new=heads, source=opened.source))
+        return model
+
+    def compile(self, *args, jit_compile: bool = False, **kwargs):
+        """As Keras', but compiled by XLA only on request: padding is then kept, since XLA needs static shapes."""
+        super().compile(*args, jit_compile=jit_compile, **kwargs)
+        self.use_layout(Padded if jit_compile else Unpadded)
+
+    def use_layout(self, layout: type) -> None:
+        """Sets `kbert.layout.Unpadded` or `Padded` for all further calls."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "config": asdict(self.config),
+            "tokenizer": self.tokenizer,
+            "labels": self.labels,
+            "seed": self.seed,
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects=None):
+        return cls(**{**config, "config": BertConfig(**config["config"])})
