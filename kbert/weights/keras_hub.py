@@ -1,0 +1,94 @@
+"""KerasHub: arrays from and into a `keras_hub.models.BertBackbone`, and its presets on disk.
+
+Names are the paths of its variables. Its queries, keys and values stay split into heads. It uses the tanh form of GELU
+and a layer norm epsilon of 1e-12.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kbert.config import BertConfig
+from kbert.weights.table import HEADS_FIRST, HEADS_LAST, Loaded, expand, load, save
+
+_ATTENTION = "transformer_layer_{i}/self_attention_layer"
+
+TABLE = (
+    ("embeddings/token", "token_embedding/embeddings"),
+    ("embeddings/position", "position_embedding/embeddings"),
+    ("embeddings/segment", "segment_embedding/embeddings"),
+    ("embeddings/norm/gamma", "embeddings_layer_norm/gamma"),
+    ("embeddings/norm/beta", "embeddings_layer_norm/beta"),
+    ("layer_{i}/attention/query_key_value/kernel", _ATTENTION + "/{query,key,value}/kernel", HEADS_LAST),
+    ("layer_{i}/attention/query_key_value/bias", _ATTENTION + "/{query,key,value}/bias", HEADS_LAST),
+    ("layer_{i}/attention/output/kernel", _ATTENTION + "/attention_output/kernel", HEADS_FIRST),
+    ("layer_{i}/attention/output/bias", _ATTENTION + "/attention_output/bias"),
+    ("layer_{i}/attention_norm/gamma", "transformer_layer_{i}/self_attention_layer_norm/gamma"),
+    ("layer_{i}/attention_norm/beta", "transformer_layer_{i}/self_attention_layer_norm/beta"),
+    ("layer_{i}/widen/kernel", "transformer_layer_{i}/feedforward_intermediate_dense/kernel"),
+    ("layer_{i}/widen/bias", "transformer_layer_{i}/feedforward_intermediate_dense/bias"),
+    ("layer_{i}/shrink/kernel", "transformer_layer_{i}/feedforward_output_dense/kernel"),
+    ("layer_{i}/shrink/bias", "transformer_layer_{i}/feedforward_output_dense/bias"),
+    ("layer_{i}/output_norm/gamma", "transformer_layer_{i}/feedforward_layer_norm/gamma"),
+    ("layer_{i}/output_norm/beta", "transformer_layer_{i}/feedforward_layer_norm/beta"),
+    ("pooler/kernel", "pooled_dense/kernel"),
+    ("pooler/bias", "pooled_dense/bias"),
+)
+
+
+def read(backbone: Any) -> Loaded:
+    """Arrays of a BertBackbone under our names."""
+    variables = {variable.path: variable for variable in backbone.weights}
+    return load(expand(TABLE, backbone.num_layers), list(variables), lambda name: np.asarray(variables[name]))
+
+
+def write(arrays: Mapping[str, np.ndarray], backbone: Any) -> None:
+    """Copy arrays under our names into a BertBackbone of the same sizes.
+
+    Raises:
+        ValueError: names or shapes that the backbone does not have; lists them all.
+    """
+    from kbert.presets import assign
+
+    tensors = save(expand(TABLE, backbone.num_layers), arrays, backbone.num_heads)
+    assign({variable.path: variable for variable in backbone.weights}, tensors, new=(), source="kbert's arrays")
+
+
+def config(settings: Mapping[str, Any]) -> BertConfig:
+    """Config from `backbone.get_config()`.
+
+    Example:
+        >>> settings = {"vocabulary_size": 17, "num_layers": 2, "num_heads": 3, "hidden_dim": 6, "intermediate_dim": 10,
+        ...             "dropout": 0.1, "max_sequence_length": 7, "num_segments": 4}
+        >>> config(settings).num_attention_heads
+        3
+    """
+    return BertConfig(
+        vocab_size=settings["vocabulary_size"],
+        hidden_size=settings["hidden_dim"],
+        num_hidden_layers=settings["num_layers"],
+        num_attention_heads=settings["num_heads"],
+        intermediate_size=settings["intermediate_dim"],
+        hidden_act="gelu_tanh",
+        hidden_dropout_prob=settings["dropout"],
+        attention_probs_dropout_prob=settings["dropout"],
+        max_position_embeddings=settings["max_sequence_length"],
+        type_vocab_size=settings["num_segments"],
+    )
+
+
+def backbone(folder: str | os.PathLike[str]) -> Any:
+    """The BertBackbone of a KerasHub preset folder; needs keras_hub.
+
+    Raises:
+        ModuleNotFoundError: keras_hub is not installed.
+    """
+    try:
+        import keras_hub
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"A KerasHub preset is opened by keras_hub; got {folder} and no keras_hub. Run: pip install keras-hub."
+        ) from error
+    return keras_hub.models.BertBackbone.from_preset(str(folder))
