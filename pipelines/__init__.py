@@ -1,4 +1,4 @@
-"""pipelines: text -> batches. TensorFlow and TensorFlow Text only; knows nothing of the model that reads the batches."""
+"""pipelines: text -> batches. TensorFlow and TensorFlow Text only; knows no model."""
 
 from pipelines.packing import pack, pack_to_length
 

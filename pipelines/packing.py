@@ -1,4 +1,4 @@
-"""Packing: word ids of one or two texts -> the three tensors that BERT reads, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
+"""Packing: word ids of one or two texts -> the three tensors BERT reads, `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`.
 
 B batch, T tokens of the packed row, A and N tokens of the first and second text.
 
@@ -8,11 +8,15 @@ the longer, ties from the second: `_truncate_seq_pair` of google-research/bert `
 Serving one text costs about as much as it has graph operations, so this file is written in few of them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from pipelines.wordpiece import WordPiece
+if TYPE_CHECKING:
+    from pipelines.wordpiece import WordPiece
 
 SINGLE_SPECIALS = 2  # [CLS] a [SEP]
 PAIR_SPECIALS = 3  # [CLS] a [SEP] b [SEP]

@@ -34,10 +34,8 @@ def expected(rows, wordpiece, max_length, width=None):
     """Packing in Python, one row at a time; rows are [first] or [first, second]."""
     packed = []
     for texts in rows:
-        if len(texts) == 1:
-            texts = [texts[0][: max_length - 2]]
-        else:
-            texts = truncate_by_popping(*texts, max_length - 3)
+        single = len(texts) == 1
+        texts = [texts[0][: max_length - 2]] if single else truncate_by_popping(*texts, max_length - 3)
         ids, types = [wordpiece.cls_id], [0]
         for number, words in enumerate(texts):
             ids += [*words, wordpiece.sep_id]
