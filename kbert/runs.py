@@ -1,0 +1,155 @@
+"""The run directory: one folder with everything of one training, that moves to another machine as it is.
+
+task.json       what was asked: task, labels, lengths, columns, settings
+config.json, model.safetensors, vocab.txt, tokenizer_config.json   the finished model, in Hugging Face's layout
+checkpoints/    last.safetensors: all that a resume needs; best.safetensors: the best epoch's weights
+logs/           TensorBoard
+metrics.jsonl   a line every few steps and one an epoch
+report.md       and its pictures
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TASK, METRICS, WEIGHTS, REPORT = "task.json", "metrics.jsonl", "model.safetensors", "report.md"
+
+
+class RunError(ValueError):
+    """A run directory that cannot be used as asked."""
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A file to write that takes the name `path` once it is whole; nothing half-written is ever left under that name.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with beside(Path(folder) / "a.txt") as unfinished:
+    ...         _ = unfinished.write_text("whole")
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['a.txt']
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The paths of a run, and reading and writing its small files. Made by `start` or `open`."""
+
+    folder: Path
+
+    @classmethod
+    def start(cls, folder: Path | str, *, overwrite: bool = False) -> "Run":
+        """A new run in a folder that is not there or is empty.
+
+        Raises:
+            RunError: the folder holds something, and `overwrite` is False or it holds no run of ours.
+        """
+        folder = Path(folder)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not overwrite:
+                raise RunError(f"A run needs a new or empty folder; {folder} holds files. Use --resume or --overwrite.")
+            if not (folder / TASK).is_file():
+                raise RunError(f"Only a run is overwritten; {folder} holds no {TASK}. Empty it or name another folder.")
+            shutil.rmtree(folder)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """The run in a folder.
+
+        Raises:
+            FileNotFoundError: it holds none.
+        """
+        folder = Path(folder)
+        if not (folder / TASK).is_file():
+            raise FileNotFoundError(f"A run is a folder with {TASK}, written by kbert finetune; got {folder}.")
+        return cls(folder)
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / WEIGHTS
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.safetensors"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "best.safetensors"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trained model stands under its final name."""
+        return self.weights.is_file()
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What task.json says."""
+        return json.loads((self.folder / TASK).read_text("utf-8"))
+
+    def write(self, name: str, text: str) -> None:
+        """A text file of the run, whole or not at all."""
+        with beside(self.folder / name) as unfinished:
+            unfinished.write_text(text, "utf-8")
+
+    def write_task(self, task: dict[str, Any]) -> None:
+        """task.json: what `check_same` holds a resume to."""
+        self.write(TASK, json.dumps(task, indent=2, ensure_ascii=False) + "\n")
+
+    def check_same(self, task: dict[str, Any], free: tuple[str, ...] = ()) -> None:
+        """Holds a resume to what the run was started with.
+
+        Args:
+            task: as now asked, with the nested dict "settings".
+            free: keys that may differ.
+
+        Raises:
+            RunError: names every setting that differs, with both values.
+        """
+        then, now = flat(self.task), flat(json.loads(json.dumps(task)))
+        keys = [key for key in {**then, **now} if key not in free and then.get(key) != now.get(key)]
+        if keys:
+            told = ", ".join(f"{key} was {then.get(key)!r} and is {now.get(key)!r}" for key in keys)
+            raise RunError(f"--resume continues with the settings of {self.folder / TASK}; {told}.")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line cut short by a kill is left out."""
+        path = self.folder / METRICS
+        lines = path.read_text("utf-8").splitlines(keepends=True) if path.is_file() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def add_metrics(self, line: dict[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def forget_metrics_after(self, epoch: int) -> None:
+        """Drops the lines of epochs that a resume does again (epochs count from 1)."""
+        kept = [line for line in self.metrics() if line["epoch"] <= epoch]
+        self.write(METRICS, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def flat(task: dict[str, Any]) -> dict[str, Any]:
+    """The keys of task.json with those of "settings" beside them.
+
+    >>> flat({"task": "classify", "settings": {"epochs": 3}})
+    {'task': 'classify', 'epochs': 3}
+    """
+    return {**{key: value for key, value in task.items() if key != "settings"}, **task.get("settings", {})}
