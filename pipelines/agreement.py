@@ -1,0 +1,78 @@
+"""The texts on which TensorFlow Text's fused normalization and splitting is Google's, as two regular expressions.
+
+FastBertNormalizer and FastWordpieceTokenizer work code point by code point; so where the two agree on a code point between
+two letters they agree on every text made of such code points. They differ on about 5,500 of 144,761 (uncased): newer letters, control and
+format characters, ligatures, full-width forms. The final sigma, which depends on its neighbours, is left out.
+"""
+
+import functools
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from pipelines.normalize import PLANES, SIGMA, Normalizer, Rules
+
+ASCII = r"[\t\n\r -~]*"  # texts on which all of it is plain: no more than lower-casing, a character is a byte
+GROWTH = 9  # bytes of normalized text that a character of the class makes at most: a Hangul syllable is three letters of three
+
+
+class Agreement(NamedTuple):
+    """A text that fully matches `texts` and does not match `long_word` has the same words both ways."""
+
+    texts: str
+    long_word: str
+
+
+def fused_normalizer(rules: Rules):
+    """string [B] -> string [B]: as much of the normalization as one operation does."""
+    if rules.lowercase and rules.strip_accents:
+        return tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=True).normalize
+    return tf.strings.lower if rules.lowercase else tf.identity  # without encoding="utf-8": ICU's depends on the locale
+
+
+@functools.cache
+def find_agreement(rules: Rules, max_word_length: int) -> Agreement | None:
+    """Compares both on every assigned code point. None where words are so short that bytes and characters cannot be told."""
+    longest = max_word_length // GROWTH
+    if not longest:
+        return None
+    characters = [c for plane in PLANES for c in map(chr, plane) if unicodedata.category(c) not in ("Cn", "Cs", "Co")]
+    texts = tf.constant(["a" + c + "b" for c in characters])
+    exact = Normalizer(rules._replace(specials=())).split(texts)
+    exact_words = tf.RaggedTensor.from_row_splits(exact.words, exact.line_splits)
+    fused = fused_normalizer(rules)(texts)
+    splitter = tf_text.FastWordpieceTokenizer(["[UNK]", "a"], max_bytes_per_word=max_word_length)  # a word is one [UNK]
+    _, starts, ends = splitter.tokenize_with_offsets(fused)
+    fused_words = tf.strings.substr(tf.gather(fused, starts.value_rowids()), starts.values, (ends - starts).values)
+    fused_words = starts.with_values(fused_words)
+    agrees = join(exact_words) == join(fused_words)
+    agrees &= tf.strings.length(fused).numpy() <= GROWTH + 2
+    codes = np.array([ord(c) for c in characters])
+    if rules.lowercase:
+        agrees &= codes != SIGMA
+    if rules.strip_accents:
+        agrees &= np.array([unicodedata.combining(c) == 0 or unicodedata.category(c) == "Mn" for c in characters])
+    breaks = agrees & (exact_words.row_lengths().numpy() > 1)
+    return Agreement(f"[{ranges(codes[agrees])}]*", f"(?s).*[^{ranges(codes[breaks])}]{{{longest + 1}}}.*")
+
+
+def join(words: tf.RaggedTensor) -> np.ndarray:
+    """Strings [B, (W)] -> [B], spaces between."""
+    return tf.strings.reduce_join(words, axis=1, separator=" ").numpy()
+
+
+def ranges(codes: Iterable[int]) -> str:
+    r"""Ascending code points as the inside of a character class of RE2.
+
+    Example:
+        >>> ranges([97, 98, 99, 101])
+        '\\x{61}-\\x{63}\\x{65}-\\x{65}'
+    """
+    codes = np.asarray(codes)
+    gaps = np.flatnonzero(np.diff(codes) > 1)
+    firsts, lasts = codes[np.concatenate([[0], gaps + 1])], codes[np.concatenate([gaps, [len(codes) - 1]])]
+    return "".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in zip(firsts, lasts, strict=True))
