@@ -3,9 +3,8 @@
 finetune() compiles, fits with the callbacks of `kbert.watching`, and leaves the best epoch's weights in the model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import keras
@@ -70,9 +69,9 @@ def finetune(
 
     Args:
         model: a `kbert.Classifier`, not yet compiled.
-        train: a tf.data.Dataset of (inputs, labels), the same batches in every pass; or a function of the epoch
-            (0, 1, ...) that gives that epoch's dataset, all of one length: every epoch has its own order, also after
-            a resume.
+        train: a function that gives the batches (inputs, labels) of a range of epochs as one tf.data.Dataset, all
+            epochs of one length: a resume then asks for those that are left. Or a dataset, one epoch an iteration: a
+            resume starts it anew, which is exact where all its iterations are alike.
         dev: a tf.data.Dataset of (inputs, labels), in any order.
         run: folder for checkpoints/, logs/ and metrics.jsonl.
         recipe: rates and lengths.
@@ -89,8 +88,8 @@ def finetune(
         RunError: the folder is in use, and `resume` is False.
     """
     run = run if isinstance(run, Run) else Run.start(run) if not resume else Run(run)
-    epoch_of = train if callable(train) else lambda epoch: train
-    steps = length(epoch_of(0))
+    ranged = callable(train)
+    steps = length(train(range(1)) if ranged else train)
     model.compile(
         adamw(recipe.learning_rate, steps * recipe.epochs, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
     )
@@ -98,7 +97,7 @@ def finetune(
     state: dict[str, Any] = {"epoch": 0, "best": None}
     if resume and run.last_checkpoint.is_file():
         state = checkpoints.restore(run.last_checkpoint, model, with_optimizer=True)
-        run.forget_metrics_after(state["epoch"])
+    run.forget_metrics_after(state["epoch"])
     done = state["epoch"]
     keep = Checkpoints(run, state, f"val_{recipe.best}")
     watch = [
@@ -110,8 +109,8 @@ def finetune(
     ]
     if done < recipe.epochs:
         model.fit(
-            in_order(epoch_of, range(done, recipe.epochs)),
-            steps_per_epoch=steps,
+            train(range(done, recipe.epochs)) if ranged else train,
+            steps_per_epoch=steps if ranged else None,
             initial_epoch=done,
             epochs=recipe.epochs,
             class_weight=class_weight,
@@ -126,11 +125,6 @@ def finetune(
         "best_epoch": best["epoch"],
         "best": {recipe.best: best["score"]},
     }
-
-
-def in_order(epoch_of: Callable, epochs: Sequence[int]):
-    """One dataset that gives the batches of several epochs, each after the one before."""
-    return reduce(lambda before, dataset: before.concatenate(dataset), map(epoch_of, epochs))
 
 
 def length(dataset) -> int:

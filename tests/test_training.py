@@ -47,6 +47,14 @@ def epoch_of(epoch):
     return tf.data.Dataset.from_tensor_slices((shuffled, labels[order])).batch(BATCH)
 
 
+def epochs_of(epochs):
+    datasets = [epoch_of(epoch) for epoch in epochs]
+    whole = datasets[0]
+    for dataset in datasets[1:]:
+        whole = whole.concatenate(dataset)
+    return whole
+
+
 def dev():
     return tf.data.Dataset.from_tensor_slices(rows(13)).batch(7)
 
@@ -77,15 +85,15 @@ class KillIn(keras.callbacks.Callback):
 def straight(tmp_path_factory):
     run = tmp_path_factory.mktemp("straight") / "run"
     model = toy()
-    return model, finetune(model, epoch_of, dev(), run, RECIPE), Run(run)
+    return model, finetune(model, epochs_of, dev(), run, RECIPE), Run(run)
 
 
 def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(straight, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(Killed):
-        finetune(toy(), epoch_of, dev(), folder, RECIPE, callbacks=[KillIn(1, 2)])
+        finetune(toy(), epochs_of, dev(), folder, RECIPE, callbacks=[KillIn(1, 2)])
     model = toy(seed=99)  # nothing of the new process's starting point may matter
-    result = finetune(model, epoch_of, dev(), folder, RECIPE, resume=True)
+    result = finetune(model, epochs_of, dev(), folder, RECIPE, resume=True)
 
     expected, expected_result, expected_run = straight
     assert result == expected_result
@@ -155,8 +163,17 @@ def test_a_finished_run_resumed_is_not_trained_again(straight, tmp_path):
 
     shutil.copytree(straight[2].folder, tmp_path / "run")
     model = toy(seed=5)
-    assert finetune(model, epoch_of, dev(), tmp_path / "run", RECIPE, resume=True) == straight[1]
+    assert finetune(model, epochs_of, dev(), tmp_path / "run", RECIPE, resume=True) == straight[1]
     assert Run(tmp_path / "run").metrics() == straight[2].metrics()
+
+
+def test_a_resume_before_the_first_epoch_is_done_starts_again(straight, tmp_path):
+    with pytest.raises(Killed):
+        finetune(toy(), epochs_of, dev(), tmp_path / "run", RECIPE, callbacks=[KillIn(0, 3)])
+    assert Run(tmp_path / "run").metrics()
+    assert finetune(toy(), epochs_of, dev(), tmp_path / "run", RECIPE, resume=True) == straight[1]
+    steps = [line["step"] for line in Run(tmp_path / "run").metrics() if "val_loss" not in line]
+    assert steps == list(range(1, EPOCHS * STEPS + 1))
 
 
 def test_a_plain_dataset_trains_too(tmp_path):
@@ -166,13 +183,13 @@ def test_a_plain_dataset_trains_too(tmp_path):
 
 def test_any_callback_of_keras_works_and_sees_our_figures(tmp_path):
     stop = keras.callbacks.EarlyStopping("val_macro_f1", mode="max", patience=0, min_delta=2.0)
-    result = finetune(toy(), epoch_of, dev(), tmp_path / "run", RECIPE, callbacks=[stop])
+    result = finetune(toy(), epochs_of, dev(), tmp_path / "run", RECIPE, callbacks=[stop])
     assert result["epochs"] == 2
 
 
 def test_class_weights_change_what_is_learned(tmp_path, straight):
     model = toy()
-    finetune(model, epoch_of, dev(), tmp_path / "run", RECIPE, class_weight={0: 1.0, 1: 1e-9, 2: 1e-9})
+    finetune(model, epochs_of, dev(), tmp_path / "run", RECIPE, class_weight={0: 1.0, 1: 1e-9, 2: 1e-9})
     assert (answers(model, dev())[1].argmax(-1) == 0).all()
     assert (answers(straight[0], dev())[1].argmax(-1) != 0).any()
 
@@ -186,13 +203,13 @@ def test_a_loss_that_is_no_number_stops_with_its_step(tmp_path):
                 model.classifier.kernel.assign(np.full([6, C], np.nan))
 
     with pytest.raises(TrainingDiverged, match="nan at step 4.*Lower the learning rate"):
-        finetune(model, epoch_of, dev(), tmp_path / "run", RECIPE, callbacks=[Poison()])
+        finetune(model, epochs_of, dev(), tmp_path / "run", RECIPE, callbacks=[Poison()])
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="holds files.*--resume or --overwrite"):
-        finetune(toy(), epoch_of, dev(), tmp_path, RECIPE)
+        finetune(toy(), epochs_of, dev(), tmp_path, RECIPE)
 
 
 def test_only_a_run_is_overwritten(tmp_path):
