@@ -6,11 +6,13 @@ and a layer norm epsilon of 1e-12.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kbert.config import BertConfig
+from kbert.weights.assign import assign
 from kbert.weights.table import HEADS_FIRST, HEADS_LAST, Loaded, expand, load, save
 
 _ATTENTION = "transformer_layer_{i}/self_attention_layer"
@@ -50,8 +52,6 @@ def write(arrays: Mapping[str, np.ndarray], backbone: Any) -> None:
     Raises:
         ValueError: names or shapes that the backbone does not have; lists them all.
     """
-    from kbert.presets import assign
-
     tensors = save(expand(TABLE, backbone.num_layers), arrays, backbone.num_heads)
     assign({variable.path: variable for variable in backbone.weights}, tensors, new=(), source="kbert's arrays")
 
@@ -79,16 +79,33 @@ def config(settings: Mapping[str, Any]) -> BertConfig:
     )
 
 
-def backbone(folder: str | os.PathLike[str]) -> Any:
-    """The BertBackbone of a KerasHub preset folder; needs keras_hub.
+def backbone(folder: str | os.PathLike[str], config: BertConfig) -> Any:
+    """The BertBackbone of a KerasHub preset folder, built from its numbers and filled from model.weights.h5.
 
     Raises:
         ModuleNotFoundError: keras_hub is not installed.
+        FileNotFoundError: no model.weights.h5.
     """
+    weights = Path(folder) / "model.weights.h5"
+    if not weights.is_file():
+        raise FileNotFoundError(
+            f"A KerasHub preset keeps its weights in {weights}, which is not there. Fetch it again."
+        )
     try:
         import keras_hub
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"A KerasHub preset is opened by keras_hub; got {folder} and no keras_hub. Run: pip install keras-hub."
         ) from error
-    return keras_hub.models.BertBackbone.from_preset(str(folder))
+    built = keras_hub.models.BertBackbone(
+        vocabulary_size=config.vocab_size,
+        num_layers=config.num_hidden_layers,
+        num_heads=config.num_attention_heads,
+        hidden_dim=config.hidden_size,
+        intermediate_dim=config.intermediate_size,
+        dropout=config.hidden_dropout_prob,
+        max_sequence_length=config.max_position_embeddings,
+        num_segments=config.type_vocab_size,
+    )
+    built.load_weights(str(weights))
+    return built

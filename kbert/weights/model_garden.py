@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kbert.weights.assign import assign
 from kbert.weights.table import HEADS_FIRST, HEADS_LAST, Loaded, expand, load, save
 
 _ATTENTION = "transformer/layer_{i}/self_attention"
@@ -53,8 +54,6 @@ def write(arrays: Mapping[str, np.ndarray], encoder: Any) -> None:
     Raises:
         ValueError: the encoder has no variables yet, or names or shapes that it does not have; lists them all.
     """
-    from kbert.presets import assign
-
     settings = encoder.get_config()
     tensors = save(expand(TABLE, settings["num_layers"]), arrays, settings["num_attention_heads"])
     assign(_variables(encoder), tensors, new=(), source="kbert's arrays")
