@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TASK, METRICS, WEIGHTS, REPORT = "task.json", "metrics.jsonl", "model.safetensors", "report.md"
+TASK, METRICS, CONFIG, REPORT = "task.json", "metrics.jsonl", "config.json", "report.md"
 
 
 class RunError(ValueError):
@@ -52,7 +52,7 @@ class Run:
 
     @classmethod
     def start(cls, folder: Path | str, *, overwrite: bool = False) -> "Run":
-        """A new run in a folder that is not there or is empty.
+        """A new run in a folder that is not there or is empty, or that `begin` will replace; nothing is changed yet.
 
         Raises:
             RunError: the folder holds something, and `overwrite` is False or it holds no run of ours.
@@ -63,7 +63,6 @@ class Run:
                 raise RunError(f"A run needs a new or empty folder; {folder} holds files. Use --resume or --overwrite.")
             if not (folder / TASK).is_file():
                 raise RunError(f"Only a run is overwritten; {folder} holds no {TASK}. Empty it or name another folder.")
-            shutil.rmtree(folder)
         return cls(folder)
 
     @classmethod
@@ -77,10 +76,6 @@ class Run:
         if not (folder / TASK).is_file():
             raise FileNotFoundError(f"A run is a folder with {TASK}, written by kbert finetune; got {folder}.")
         return cls(folder)
-
-    @property
-    def weights(self) -> Path:
-        return self.folder / WEIGHTS
 
     @property
     def last_checkpoint(self) -> Path:
@@ -97,7 +92,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the trained model stands under its final name."""
-        return self.weights.is_file()
+        return (self.folder / CONFIG).is_file()  # the last that is written
 
     @property
     def task(self) -> dict[str, Any]:
@@ -108,6 +103,12 @@ class Run:
         """A text file of the run, whole or not at all."""
         with beside(self.folder / name) as unfinished:
             unfinished.write_text(text, "utf-8")
+
+    def begin(self, task: dict[str, Any]) -> None:
+        """Makes the folder, without what an earlier run left there, and writes task.json."""
+        if (self.folder / TASK).is_file():
+            shutil.rmtree(self.folder)
+        self.write_task(task)
 
     def write_task(self, task: dict[str, Any]) -> None:
         """task.json: what `check_same` holds a resume to."""

@@ -73,7 +73,7 @@ def finetune(
             epochs of one length: a resume then asks for those that are left. Or a dataset, one epoch an iteration: a
             resume starts it anew, which is exact where all its iterations are alike.
         dev: a tf.data.Dataset of (inputs, labels), in any order.
-        run: folder for checkpoints/, logs/ and metrics.jsonl.
+        run: folder for checkpoints/, logs/ and metrics.jsonl, new or empty; or a `Run`, used as it is.
         recipe: rates and lengths.
         class_weight: class -> what an example of it counts; None for 1.
         resume: go on after the last epoch that was finished, or start where none was; the bits are those of a run

@@ -218,7 +218,10 @@ def test_only_a_run_is_overwritten(tmp_path):
         Run.start(tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     (tmp_path / "task.json").write_text("{}")
-    assert not Run.start(tmp_path, overwrite=True).folder.exists()
+    run = Run.start(tmp_path, overwrite=True)
+    assert (tmp_path / "notes.txt").exists()  # until it is known that the new run can begin
+    run.begin({"task": "classify"})
+    assert [path.name for path in tmp_path.iterdir()] == ["task.json"]
 
 
 def test_a_resume_with_other_settings_names_what_differs(tmp_path):

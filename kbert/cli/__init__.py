@@ -1,0 +1,37 @@
+"""The command line: parses, calls, prints; one short file a command.
+
+Nothing heavy is imported here: a command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from kbert.cli import convert, evaluate, export, finetune, predict, sample
+from kbert.cli.errors import explained
+
+app = typer.Typer(
+    name="kbert",
+    help="BERT: text in, answers out, with one tokenizer for training, serving and devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (finetune, evaluate, predict, export, convert, sample):
+    app.command()(getattr(module, module.__name__.rpartition(".")[2]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, 2 for wrong use, 1 for a failure, 130 for an interrupt.
+
+    Args:
+        arguments: words after the program's name; None takes those of the process.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or it tells its start-up story
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return explained(lambda: app(words, prog_name="kbert", standalone_mode=False))

@@ -1,0 +1,82 @@
+"""`kbert finetune`: a preset and labelled texts in, a RUN out."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kbert.cli.output import Json, existing, show
+
+Option = typer.Option
+
+
+def finetune(
+    task: Annotated[Literal["classify"], Option(help="What is learned.")],
+    train: Annotated[Path, Option(help="Labelled texts: .tsv, .csv or .jsonl, also .gz and .xz.")],
+    dev: Annotated[Path, Option(help="Labelled texts that decide the best epoch.")],
+    model: Annotated[str, Option(help="minilm-l6, a folder of weights, a RUN, hf://..., kaggle://..., or a size.")],
+    out: Annotated[Path, Option(help="Folder of the RUN.")],
+    epochs: Annotated[int, Option(min=1, help="Passes over the training file.")] = 3,
+    batch_size: Annotated[int, Option(min=1, help="Examples in a step.")] = 32,
+    learning_rate: Annotated[float, Option(help="The highest, after the warm-up.")] = 5e-5,
+    warmup: Annotated[float, Option(help="Share of the steps over which the rate rises.")] = 0.1,
+    weight_decay: Annotated[float, Option(help="Decoupled; none for norms and biases.")] = 0.01,
+    max_length: Annotated[int, Option(min=3, help="Most tokens of a text; longer ones are cut.")] = 128,
+    seed: Annotated[int, Option(help="Of new weights, dropout and the order of the examples.")] = 0,
+    text_column: Annotated[str, Option(help="Column of the text.")] = "sentence",
+    pair_column: Annotated[str | None, Option(help="Column of the second text of a pair.")] = None,
+    label_column: Annotated[str, Option(help="Column of the label.")] = "label",
+    labels: Annotated[str | None, Option(help="Labels in their order, with commas; else those of --train.")] = None,
+    class_weight: Annotated[Literal["balanced"] | None, Option(help="balanced: rare labels count more.")] = None,
+    best: Annotated[
+        Literal["accuracy", "macro_f1", "mcc"], Option(help="Figure of the dev set that decides the best epoch.")
+    ] = "accuracy",
+    dtype: Annotated[Literal["float32", "mixed_bfloat16"], Option(help="What layers compute in.")] = "float32",
+    vocabulary: Annotated[Path | None, Option(help="vocab.txt, where the model has none.")] = None,
+    lowercase: Annotated[bool | None, Option("--lowercase/--cased", help="Where the model does not say.")] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on after the last finished epoch of --out.")] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the RUN that is in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a model on labelled texts.
+
+    \b
+    Example:
+      kbert finetune --task classify --train train.tsv --dev dev.tsv --model minilm-l6 --out runs/first
+    """
+    from kbert.cli.errors import WrongUse
+
+    if resume and overwrite:
+        raise WrongUse("--resume and --overwrite exclude each other.")
+    if Path(model).resolve() == out.resolve():
+        raise WrongUse(f"--model and --out name different folders; both are {out}.")
+    for path, option in ((train, "--train"), (dev, "--dev"), (vocabulary, "--vocabulary")):
+        if path is not None:
+            existing(path, option)
+
+    from kbert.runs import Run
+
+    run = Run.open(out) if resume else Run.start(out, overwrite=overwrite)  # before anything slow
+
+    from kbert.cli import classify
+    from kbert.training import Recipe
+
+    settings = {
+        "model": model,
+        "batch_size": batch_size,
+        "seed": seed,
+        "dtype": dtype,
+        "class_weight": class_weight,
+    }
+    result = classify.finetune(
+        run,
+        Recipe(epochs, learning_rate, warmup, weight_decay, best=best),
+        settings,
+        classify.Columns(text_column, pair_column, label_column, labels.split(",") if labels else None),
+        classify.Source(train, dev, max_length, vocabulary and str(vocabulary), lowercase),
+        command=shlex.join(["kbert", *sys.argv[1:]]),
+        resume=resume,
+    )
+    show(result, classify.told(result), as_json)

@@ -1,0 +1,36 @@
+"""A finished RUN, opened: its model and what its task.json says."""
+
+from pathlib import Path
+from typing import Any
+
+import kbert
+from kbert.runs import Run
+
+
+def open_trained(folder: Path, command: str) -> tuple[Any, dict[str, Any]]:
+    """The model of a RUN and its task.
+
+    Args:
+        folder: the RUN.
+        command: what is asked of it, for the error.
+
+    Raises:
+        FileNotFoundError: no RUN.
+        ValueError: its training did not end.
+    """
+    run = Run.open(folder)
+    if not run.finished:
+        raise ValueError(
+            f"{command} needs a finished run; {folder} is not. Run its kbert finetune again with --resume."
+        )
+    return kbert.Classifier.from_preset(str(folder)), run.task
+
+
+def text_and_pair(task: dict[str, Any]) -> dict[str, str | None]:
+    """The columns of the texts as arguments of the readers of `pipelines.tasks`.
+
+    >>> text_and_pair({"text_columns": ["sentence"]})
+    {'text_column': 'sentence', 'pair_column': None}
+    """
+    text, pair = [*task["text_columns"], None][:2]
+    return {"text_column": text, "pair_column": pair}
