@@ -14,60 +14,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-LAYER_NORM_EPSILON = 1e-12  # published BERT weights were trained with it; Keras would use 1e-3
+from kbert.config_layouts import (
+    FILE_NAMES,
+    LAYER_NORM_EPSILON,
+    LAYOUTS,
+    REQUIRED,
+    check_google_epsilon,
+    check_plain,
+    check_required,
+    layout_of,
+    read_activation,
+    write_activation,
+)
+
+__all__ = ["ACTIVATIONS", "FILE_NAMES", "LAYER_NORM_EPSILON", "LAYOUTS", "SIZES", "BertConfig"]
+
 ACTIVATIONS = ("gelu_erf", "gelu_tanh", "relu")
-LAYOUTS = ("google", "huggingface")
-FILE_NAMES = MappingProxyType({"google": "bert_config.json", "huggingface": "config.json"})
-
-# What a layout calls the activations. Google's code has no erf form and stops at a name that it does not know, so
-# "gelu_erf" in its layout is read exactly by kbert and refused, never misread, by Google's code.
-_GOOGLE_ACTIVATIONS = MappingProxyType({"gelu": "gelu_tanh", "relu": "relu", "gelu_erf": "gelu_erf"})
-_HUGGINGFACE_ACTIVATIONS = MappingProxyType(
-    {
-        "gelu": "gelu_erf",
-        "gelu_python": "gelu_erf",
-        "gelu_new": "gelu_tanh",
-        "gelu_pytorch_tanh": "gelu_tanh",
-        "gelu_fast": "gelu_tanh",
-        "relu": "relu",
-    }
-)
-_READ = MappingProxyType({"google": _GOOGLE_ACTIVATIONS, "huggingface": _HUGGINGFACE_ACTIVATIONS})
-_WRITE = MappingProxyType(
-    {
-        "google": {"gelu_tanh": "gelu", "relu": "relu", "gelu_erf": "gelu_erf"},
-        "huggingface": {"gelu_erf": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"},
-    }
-)
-
-# Keys that change the mathematics, each with the values under which it is plain BERT; any other value is refused.
-_PLAIN_BERT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {
-        "model_type": ("bert",),
-        "position_embedding_type": ("absolute",),
-        "is_decoder": (False, None),
-        "is_encoder_decoder": (False, None),
-        "add_cross_attention": (False, None),
-        "pruned_heads": ({}, [], None),
-        "adapters": ({}, None),
-        "quantization_config": ({}, None),
-        "auto_map": ({}, None),
-        "rope_scaling": (None,),
-        "rope_parameters": (None,),
-        "directionality": ("bidi",),
-        "pooler_type": ("first_token_transform",),
-    }
-)
-_SAME_AS = MappingProxyType({"embedding_size": "hidden_size", "layer_norm_epsilon": "layer_norm_eps"})
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
 _HUGGINGFACE_BOOKKEEPING = ("architectures", "dtype", "torch_dtype", "transformers_version")
 
 
@@ -115,7 +77,7 @@ class BertConfig:
     extra: tuple[tuple[str, Any], ...] = field(default=(), hash=False)
 
     def __post_init__(self) -> None:
-        for name in _REQUIRED:
+        for name in REQUIRED:
             value = getattr(self, name)
             if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
                 raise ValueError(
@@ -137,7 +99,10 @@ class BertConfig:
         for name, usual in (("initializer_range", 0.02), ("layer_norm_eps", LAYER_NORM_EPSILON)):
             if not _is_number(getattr(self, name)) or not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must be in (0, 1); got {getattr(self, name)!r}. {usual} is BERT's.")
-        object.__setattr__(self, "extra", _checked_extra(self))
+        extra = {str(key): value for key, value in self.extra}
+        check_plain(extra, {name: getattr(self, name) for name in _OWN})
+        extra.pop("model_type", None)  # to_huggingface writes it, whether it was there or not
+        object.__setattr__(self, "extra", tuple(sorted(extra.items(), key=lambda pair: pair[0])))
 
     @classmethod
     def from_google(cls, settings: Mapping[str, Any]) -> "BertConfig":
@@ -150,8 +115,7 @@ class BertConfig:
             >>> BertConfig.from_google(SIZES["tiny"].to_google()) == SIZES["tiny"]
             True
         """
-        if settings.get("layer_norm_eps", LAYER_NORM_EPSILON) != LAYER_NORM_EPSILON:
-            raise ValueError(_google_epsilon(settings["layer_norm_eps"]))
+        check_google_epsilon(settings.get("layer_norm_eps", LAYER_NORM_EPSILON))
         return _read_settings(settings, "google")
 
     @classmethod
@@ -175,8 +139,7 @@ class BertConfig:
         Raises:
             ValueError: layer_norm_eps is not 1e-12, for which the layout has no key that Google's code obeys.
         """
-        if self.layer_norm_eps != LAYER_NORM_EPSILON:
-            raise ValueError(_google_epsilon(self.layer_norm_eps))
+        check_google_epsilon(self.layer_norm_eps)
         settings = {**_own_settings(self, "google"), **self.extras(leave_out=_HUGGINGFACE_BOOKKEEPING)}
         del settings["layer_norm_eps"]
         return dict(sorted(settings.items()))
@@ -208,9 +171,7 @@ class BertConfig:
             ValueError: not a JSON object, an unknown layout, or settings that are not BERT's; names the file.
         """
         path = Path(path)
-        layout = layout or {name: layout for layout, name in FILE_NAMES.items()}.get(path.name)
-        if layout not in LAYOUTS:
-            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)} for {path}; got {layout!r}. Pass layout=.")
+        layout = layout_of(path.name, layout)
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -231,9 +192,7 @@ class BertConfig:
     def write(self, path: str | os.PathLike[str], layout: str | None = None) -> None:
         """Write the JSON file that `read` reads; an existing file is replaced in one step."""
         path = Path(path)
-        layout = layout or {name: layout for layout, name in FILE_NAMES.items()}.get(path.name)
-        if layout not in LAYOUTS:
-            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)} for {path}; got {layout!r}. Pass layout=.")
+        layout = layout_of(path.name, layout)
         settings = self.to_google() if layout == "google" else self.to_huggingface()
         beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
         beside.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -247,52 +206,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _google_epsilon(value: Any) -> str:
-    return (
-        f"layer_norm_eps is always {LAYER_NORM_EPSILON} in Google's layout; got {value!r}. "
-        "Use the Hugging Face layout, which has a key for it."
-    )
-
-
 def _own_settings(config: BertConfig, layout: str) -> dict[str, Any]:
     """Every field but `extra`, with the layout's name for the activation."""
     settings = {name: getattr(config, name) for name in _OWN}
-    settings["hidden_act"] = _WRITE[layout][config.hidden_act]
-    return settings
+    return settings | {"hidden_act": write_activation(config.hidden_act, layout)}
 
 
 def _read_settings(settings: Mapping[str, Any], layout: str) -> BertConfig:
-    """Config from a layout's JSON object, after the layout's own names are resolved."""
-    missing = [name for name in _REQUIRED if name not in settings]
-    if missing:
-        raise ValueError(f"A BERT config needs {', '.join(_REQUIRED)}; got none for {', '.join(missing)}. Add them.")
-    activation = settings.get("hidden_act", "gelu")
-    if not isinstance(activation, str) or activation not in _READ[layout]:
-        known = ", ".join(_READ[layout])
-        raise ValueError(
-            f"hidden_act must be one of {known} in the {layout} layout; got {activation!r}. No other is BERT."
-        )
+    """Config from a layout's JSON object."""
+    check_required(settings)
     own = {name: settings[name] for name in _OWN if name in settings}
-    own["hidden_act"] = _READ[layout][activation]
+    own["hidden_act"] = read_activation(settings.get("hidden_act", "gelu"), layout)
     return BertConfig(**own, extra=tuple((key, value) for key, value in settings.items() if key not in _OWN))
-
-
-def _checked_extra(config: BertConfig) -> tuple[tuple[str, Any], ...]:
-    """Unused keys sorted by name; those that would change the mathematics are refused."""
-    extra = {str(key): value for key, value in config.extra}
-    for key, value in extra.items():
-        if key in _OWN:
-            raise ValueError(f"extra holds only keys that kbert does not use; got {key!r}. Set the field instead.")
-        plain = _PLAIN_BERT.get(key, (value,))
-        if key in _SAME_AS:
-            plain = (getattr(config, _SAME_AS[key]), None)
-        if value not in plain:
-            wanted = " or ".join(repr(choice) for choice in plain if choice is not None)
-            raise ValueError(
-                f"{key} must be {wanted or None}; got {value!r}, which is not BERT's mathematics. Use other weights."
-            )
-    extra.pop("model_type", None)
-    return tuple(sorted(extra.items(), key=lambda pair: pair[0]))
 
 
 # Google's sizes: tiny to medium of Turc et al. 2019 (table 1), base and large of Devlin et al. 2019 (section 3).

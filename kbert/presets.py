@@ -94,7 +94,7 @@ def open_preset(
     if given == MINILM:
         return _open_folder(hubs.minilm(), given, vocabulary, lowercase)
     if given.startswith("hf://"):
-        return _open_folder(hubs.hugging_face(given), given.split("@")[0], vocabulary, lowercase)
+        return _open_folder(hubs.hugging_face(given), given, vocabulary, lowercase)
     if given.startswith("kaggle://"):
         return _open_folder(hubs.kaggle(given), given, vocabulary, lowercase)
     if Path(given).is_dir():
@@ -171,9 +171,21 @@ def _open_folder(
             "Give the vocabulary that the weights were trained with."
         )
     run = _json(folder / _TASK) if (folder / _TASK).is_file() else {}
-    tokenizer = read_tokenizer(folder, path, lowercase, source.rstrip("/").split("/")[-1])
+    tokenizer = read_tokenizer(folder, path, lowercase, _model_name(source))
     labels = _labels(config) or (tuple(run["labels"]) if run.get("labels") else None)
     return Preset(source, config, tokenizer, labels, run.get("task"), layout, folder)
+
+
+def _model_name(source: str) -> str:
+    """The part of a path or an address that names the model.
+
+    Example:
+        >>> _model_name("kaggle://google/bert/tensorFlow1/uncased/3"), _model_name("hf://org/bert-base-cased@v1.0")
+        ('uncased', 'bert-base-cased')
+    """
+    address = source.split("@")[0] if source.startswith("hf://") else source
+    parts = [part for part in address.split("/") if part and not part.isdigit()]
+    return parts[-1] if parts else ""
 
 
 def _layout(folder: Path) -> str:

@@ -43,7 +43,7 @@ TABLE = (
 def read(backbone: Any) -> Loaded:
     """Arrays of a BertBackbone under our names."""
     variables = {variable.path: variable for variable in backbone.weights}
-    return load(expand(TABLE, backbone.num_layers), list(variables), lambda name: np.asarray(variables[name]))
+    return load(expand(TABLE, backbone.num_layers), list(variables), lambda name: variables[name].numpy())
 
 
 def write(arrays: Mapping[str, np.ndarray], backbone: Any) -> None:
