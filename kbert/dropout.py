@@ -37,4 +37,4 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     size = tf.size(x)
     words = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
     byte = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], tf.shape(x))
-    return tf.where(byte >= threshold, x * (256.0 / (256 - threshold)), tf.zeros([], x.dtype))
+    return x * (tf.cast(byte >= threshold, x.dtype) * (256.0 / (256 - threshold)))

@@ -31,7 +31,7 @@ class Embeddings(keras.layers.Layer):
         super().__init__(**kwargs)
         self.sizes, self.width, self.dropout_rate = sizes, width, dropout_rate
         self.kernel_initializer = kernel_initializer
-        self.norm = LayerNorm(epsilon, dtype=self.dtype_policy, name="norm")
+        self.norm = LayerNorm(epsilon, name="norm")
 
     def build(self, input_shape=None):
         # Rows are cast after they are taken: casting a table of 30,522 rows to half precision costs more than the rest of this layer.

@@ -4,6 +4,7 @@ B batch, T tokens, N real tokens in the batch, D width, H heads, F inner width.
 """
 
 import keras
+from keras import ops
 
 from kbert.activations import activation
 from kbert.attention import SelfAttention
@@ -27,7 +28,7 @@ class Block(keras.layers.Layer):
     """
 
     def __init__(self, config: BertConfig, kernel_initializer, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         width, epsilon, dtype = config.hidden_size, config.layer_norm_eps, self.dtype_policy
         self.rate = config.hidden_dropout_prob
         self.activation = activation(config.hidden_act)
@@ -39,14 +40,14 @@ class Block(keras.layers.Layer):
             dtype=dtype,
             name="attention",
         )
-        self.attention_norm = LayerNorm(epsilon, dtype=dtype, name="attention_norm")
+        self.attention_norm = LayerNorm(epsilon, name="attention_norm")
         self.widen = keras.layers.Dense(
             config.intermediate_size, kernel_initializer=kernel_initializer("widen"), dtype=dtype, name="widen"
         )
         self.shrink = keras.layers.Dense(
             width, kernel_initializer=kernel_initializer("shrink"), dtype=dtype, name="shrink"
         )
-        self.output_norm = LayerNorm(epsilon, dtype=dtype, name="output_norm")
+        self.output_norm = LayerNorm(epsilon, name="output_norm")
 
     def build(self, input_shape):
         for part in (self.attention, self.attention_norm, self.widen, self.output_norm):
@@ -54,10 +55,10 @@ class Block(keras.layers.Layer):
         self.shrink.build((None, self.widen.units))
 
     def call(self, x, layout: Layout, seed=None):
-        attended = self.attention(x, layout=layout, seed=site_seed(seed, 0))
+        attended = ops.cast(self.attention(x, layout=layout, seed=site_seed(seed, 0)), "float32")
         x = self.attention_norm(x + dropout(attended, self.rate, site_seed(seed, 1)))  # [N, D]
-        inner = self.activation(self.widen(x))  # [N, D] -> [N, F]
-        return self.output_norm(x + dropout(self.shrink(inner), self.rate, site_seed(seed, 2)))  # [N, F] -> [N, D]
+        shrunk = ops.cast(self.shrink(self.activation(self.widen(x))), "float32")  # [N, D] -> [N, F] -> [N, D]
+        return self.output_norm(x + dropout(shrunk, self.rate, site_seed(seed, 2)))  # [N, D]
 
 
 @keras.saving.register_keras_serializable("kbert")

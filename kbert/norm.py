@@ -7,31 +7,29 @@ LAYER_NORM_EPSILON = 1e-12  # published BERT weights were trained with it; Keras
 
 
 class LayerNorm(keras.layers.Layer):
-    """gamma * (x - mean(x)) / sqrt(var(x) + epsilon) + beta, in float32 whatever comes in.
+    """gamma * (x - mean(x)) / sqrt(var(x) + epsilon) + beta, in float32 and out in float32: sums over blocks keep their precision
+    under any policy, and a CPU has no bfloat16 arithmetic but matrix products.
 
     Its gradient is written out: with y the normalized input, r = 1 / sqrt(var + epsilon) and g = gamma * upstream,
     dx = r * (g - mean(g) - y * mean(g * y)), which takes half the passes over memory that differentiating each step takes.
 
     Args:
         epsilon: added to the variance.
-        dtype: Keras dtype or policy; the output has its compute dtype.
 
     Shapes: [N, D] -> [N, D].
     """
 
     def __init__(self, epsilon: float = LAYER_NORM_EPSILON, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         self.epsilon = epsilon
 
     def build(self, input_shape):
         width = input_shape[-1]
-        # Half precision rounds gamma, which is near 1, to steps of 1/128; so both stay float32 under any policy.
-        self.gamma = self.add_weight(name="gamma", shape=(width,), initializer="ones", dtype="float32", autocast=False)
-        self.beta = self.add_weight(name="beta", shape=(width,), initializer="zeros", dtype="float32", autocast=False)
+        self.gamma = self.add_weight(name="gamma", shape=(width,), initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=(width,), initializer="zeros")
 
     def call(self, x):
-        normalized = _normalize(ops.cast(x, "float32"), self.epsilon)
-        return ops.cast(normalized * self.gamma + self.beta, self.compute_dtype)  # [N, D]
+        return _normalize(x, self.epsilon) * self.gamma + self.beta  # [N, D]
 
 
 def _normalize(x, epsilon: float):

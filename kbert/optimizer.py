@@ -47,7 +47,7 @@ class AdamW(keras.optimizers.AdamW):
         index = self._get_variable_index(variable)
         rate = tf.cast(learning_rate, variable.dtype)
         step = tf.cast(self.iterations + 1, variable.dtype)
-        if self._use_weight_decay(variable):
+        if self.weight_decay and self._use_weight_decay(variable):
             variable.assign(variable * (1.0 - rate * self.weight_decay), read_value=False)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
