@@ -19,10 +19,10 @@ class RunAnswerer:
 
     def answer(self, texts: Texts) -> np.ndarray:
         """Scores [N, C] of N texts, in their order."""
-        import pipelines
         from kbert.evaluation import softmax
+        from pipelines.batches import texts as text_batches
 
-        batches, back = pipelines.texts(
+        batches, back = text_batches(
             texts.texts,
             self.model.tokenizer_spec,
             batch_size=self.batch_size,

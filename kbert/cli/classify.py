@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import kbert
-import pipelines
 from kbert import report
 from kbert.cli.progress import Progress
 from kbert.evaluation import answers, classification_scores, softmax
@@ -17,6 +16,7 @@ from kbert.runs import Run
 from kbert.saving import save_preset
 from kbert.training import Recipe
 from kbert.training import finetune as train_model
+from pipelines.batches import classification
 from pipelines.tasks import ClassificationExamples, read_classification
 
 MOST_WRONG = 12  # examples in the report
@@ -75,10 +75,10 @@ def finetune(
         dtype=settings["dtype"],
     )
     sizes = {"batch_size": settings["batch_size"], "max_length": source.max_length}
-    dev_batches = pipelines.classification(dev, model.tokenizer_spec, **sizes)
+    dev_batches = classification(dev, model.tokenizer_spec, **sizes)
 
     def batches(epochs: range):
-        return pipelines.classification(train, model.tokenizer_spec, seed=settings["seed"], epochs=epochs, **sizes)
+        return classification(train, model.tokenizer_spec, seed=settings["seed"], epochs=epochs, **sizes)
 
     batches(range(1))  # a wrong setting is told before anything is written
     if not resume:

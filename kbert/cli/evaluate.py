@@ -27,13 +27,11 @@ def evaluate(
     existing(data, "--data")
     model, task = open_trained(run, "kbert evaluate")
 
-    import pipelines
     from kbert.evaluation import answers, classification_scores, table
+    from pipelines.batches import classification
     from pipelines.tasks import read_classification
 
     examples = read_classification(data, label_column=task["label_column"], labels=model.labels, **text_and_pair(task))
-    batches = pipelines.classification(
-        examples, model.tokenizer_spec, batch_size=batch_size, max_length=task["max_length"]
-    )
+    batches = classification(examples, model.tokenizer_spec, batch_size=batch_size, max_length=task["max_length"])
     scores = classification_scores(*answers(model, batches), model.labels)
     show(scores, table(scores), as_json)
