@@ -136,8 +136,9 @@ def convert(
         raise ValueError(f"Only a preset with weights can be converted; got {preset.source!r}, which has random ones.")
     check_shapes(shapes(preset.config), arrays, absent=("pooler/",), source=preset.source)
     layout = layout or ("google" if preset.layout == "huggingface" else "huggingface")
-    save_preset(target, preset.config, arrays, preset.tokenizer, layout=layout, overwrite=overwrite)
-    return replace(open_preset(target), labels=preset.labels, task=preset.task)
+    labels = None if "id2label" in preset.config.extras() else preset.labels  # a config keeps its own
+    save_preset(target, preset.config, arrays, preset.tokenizer, labels=labels, layout=layout, overwrite=overwrite)
+    return open_preset(target)
 
 
 def _random(size: str, vocabulary: str | os.PathLike[str] | None, lowercase: bool | None) -> Preset:
@@ -195,6 +196,8 @@ def _layout(folder: Path) -> str:
         return "google"
     if hugging_face.is_file():
         return "keras_hub" if _json(hugging_face).get("class_name") == "BertBackbone" else "huggingface"
+    if (folder / _TASK).is_file():
+        raise FileNotFoundError(f"A run must be finished before it is used; got {folder}. Train on with --resume.")
     raise FileNotFoundError(
         f"A preset's folder must have {' or '.join(FILE_NAMES.values())}; got {folder} with neither. Check the path."
     )

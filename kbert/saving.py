@@ -12,6 +12,8 @@ import numpy as np
 
 from kbert.config import FILE_NAMES, LAYOUTS, BertConfig
 from kbert.tokenizer_settings import TOKENIZER_CONFIG, VOCABULARY, write_tokenizer
+from kbert.weights.assign import check_shapes
+from kbert.weights.table import shapes
 
 # transformers' class for each head; the first whose prefixes are all there names the model.
 _ARCHITECTURES = (
@@ -51,10 +53,10 @@ def save_preset(
         The folder.
 
     Raises:
-        FileExistsError: one of the files is there and `overwrite` is False.
+        FileExistsError: one of the files is there and `overwrite` is False, or the folder has the other layout.
         FileNotFoundError: the vocabulary is not there.
-        ValueError: a layout or name that does not exist, labels that do not fit the classifier, or settings that the
-            layout cannot say.
+        ValueError: a layout or name that does not exist, arrays that are not the config's, labels that do not fit the
+            classifier, or settings that the layout cannot say.
     """
     folder = Path(folder)
     if layout not in LAYOUTS:
@@ -65,7 +67,8 @@ def save_preset(
     settings = _with_labels(config, labels).with_extra(
         architectures=[_architecture(arrays)], dtype=None, torch_dtype=None
     )
-    with _written_beside(folder, overwrite) as unfinished:
+    check_shapes(shapes(config), arrays, absent=("pooler/",), source="the model to save")
+    with _written_beside(folder, overwrite, layout) as unfinished:
         settings.write(unfinished / FILE_NAMES[layout], layout=layout)
         _write_weights(unfinished, arrays, config.num_hidden_layers, layout)
         (unfinished / VOCABULARY).write_bytes(_content(vocabulary or tokenizer["vocabulary"]))
@@ -107,10 +110,16 @@ def _content(path: str | os.PathLike[str]) -> bytes:
 
 
 @contextlib.contextmanager
-def _written_beside(folder: Path, overwrite: bool) -> Iterator[Path]:
+def _written_beside(folder: Path, overwrite: bool, layout: str) -> Iterator[Path]:
     """A folder to fill, of which every file moves to `folder` once all are whole; configs last."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"A preset must be a folder; got {folder}, which is a file. Name another.")
+    for other in LAYOUTS:
+        if other != layout and (folder / FILE_NAMES[other]).exists():
+            raise FileExistsError(
+                f"A folder must have one layout; got {folder}, which has {FILE_NAMES[other]} of the {other} layout. "
+                "Name another folder."
+            )
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:

@@ -114,9 +114,31 @@ def test_a_folder_with_other_files_takes_a_preset(tmp_path, arrays, tokenizer):
     assert (preset.task, preset.labels) == ("classify", ("negative", "positive"))
 
 
+def test_a_folder_never_holds_two_layouts(tmp_path, folder, arrays, tokenizer):
+    with pytest.raises(FileExistsError, match=r"has config\.json of the huggingface layout"):
+        save_preset(folder, CONFIG, arrays, tokenizer, layout="google", overwrite=True)
+    with pytest.raises(FileExistsError, match="one layout"):
+        convert(folder, folder, overwrite=True)
+    assert not list(folder.glob("bert_*"))
+
+
+def test_a_run_that_is_not_finished_is_told_so(tmp_path):
+    edit(tmp_path / "task.json", task="classify")
+    with pytest.raises(FileNotFoundError, match="Train on with --resume"):
+        open_preset(tmp_path)
+
+
+def test_labels_that_only_a_run_knows_are_converted_too(tmp_path, arrays, tokenizer):
+    save_preset(tmp_path / "run", CONFIG, arrays, tokenizer)
+    edit(tmp_path / "run" / "task.json", task="classify", labels=["no", "ja"])
+    assert convert(tmp_path / "run", tmp_path / "google").labels == ("no", "ja")
+
+
 def test_nothing_half_written_is_left(tmp_path, arrays, tokenizer):
     wrong = (
         ({"arrays": arrays | {"adapter/kernel": np.ones(D)}}, ValueError),
+        ({"arrays": arrays | {"embeddings/token": np.ones((V - 1, D))}}, ValueError),
+        ({"arrays": {name: arrays[name] for name in arrays if "layer_1" not in name}}, ValueError),
         ({"tokenizer": {**tokenizer, "vocabulary": tmp_path / "none.txt"}}, FileNotFoundError),
         ({"labels": ["one"]}, ValueError),
         ({"labels": ["one", "one"]}, ValueError),

@@ -1,6 +1,7 @@
 """Laws of the name tables: tensor for tensor there and back, nothing dropped unseen."""
 
 import json
+import re
 import sys
 
 import ml_dtypes
@@ -9,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kbert.config import BertConfig
-from kbert.weights import google, huggingface
+from kbert.weights import google, huggingface, keras_hub, model_garden
 from kbert.weights.assign import assign, check_shapes
 from kbert.weights.table import HEADS_FIRST, HEADS_LAST, expand, load, save, shapes
 
@@ -208,9 +209,7 @@ def test_integer_weights_are_refused(tmp_path, arrays):
 
 def test_pickle_is_never_opened(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
-    with pytest.raises(
-        FileNotFoundError, match=r"only pytorch_model\.bin.*never opens pickle.*safe_serialization=True"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"only pytorch_model\.bin.*never opens pickle.*weights_only=True"):
         huggingface.read(tmp_path, L)
     (tmp_path / "pytorch_model.bin").unlink()
     with pytest.raises(FileNotFoundError, match="got neither"):
@@ -269,6 +268,14 @@ def test_heads_split_and_merge(arrays):
 def test_saving_refuses_names_without_a_place(arrays):
     with pytest.raises(ValueError, match="got adapter/kernel, layer_2/widen/bias"):
         save(expand(google.TABLE, L), arrays | {"layer_2/widen/bias": np.ones(F), "adapter/kernel": np.ones(D)})
+
+
+def test_every_table_puts_query_key_and_value_in_our_order():
+    for table in (google.TABLE, huggingface.TABLE, keras_hub.TABLE, model_garden.TABLE):
+        rows = [row for row in expand(table, L) if "query_key_value" in row.ours]
+        assert len(rows) == 2 * L
+        for row in rows:
+            assert [re.search("query|key|value", name)[0] for name in row.theirs] == ["query", "key", "value"]
 
 
 def test_the_two_layouts_name_the_same_tensors():
@@ -340,8 +347,6 @@ def test_a_missing_part_is_reported_with_what_is_left_of_it(tmp_path, arrays):
 
 def test_keras_hub_backbone_takes_and_gives_back_every_tensor(arrays):
     keras_hub_library = pytest.importorskip("keras_hub")
-    from kbert.weights import keras_hub
-
     backbone = keras_hub_library.models.BertBackbone(
         vocabulary_size=V,
         num_layers=L,
@@ -362,8 +367,6 @@ def test_keras_hub_backbone_takes_and_gives_back_every_tensor(arrays):
 
 def test_model_garden_encoder_takes_and_gives_back_every_tensor(arrays):
     networks = pytest.importorskip("official.nlp.modeling.networks")
-    from kbert.weights import model_garden
-
     encoder = networks.BertEncoderV2(
         vocab_size=V,
         hidden_size=D,

@@ -64,8 +64,9 @@ COPIES = (
 
 _NO_PICKLE = (
     "Weights must be in {weights} or in shards with {index}; got {found} in {folder}. kbert never opens pickle files, "
-    "which can run any code. In an environment with transformers convert once: "
-    "AutoModelForPreTraining.from_pretrained({name!r}).save_pretrained({name!r}, safe_serialization=True)."
+    "which can run any code. Where PyTorch is installed, rewrite pytorch_model.bin once: "
+    "import torch, safetensors.torch; w = torch.load('pytorch_model.bin', weights_only=True); "
+    "safetensors.torch.save_file({{k: v.clone().contiguous() for k, v in w.items()}}, 'model.safetensors')"
 )
 
 
@@ -82,9 +83,7 @@ def files(folder: str | os.PathLike[str]) -> list[Path]:
     if not (folder / INDEX).is_file():
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for path in folder.glob(pattern))
         found = f"only {', '.join(pickles)}" if pickles else "neither"
-        raise FileNotFoundError(
-            _NO_PICKLE.format(weights=WEIGHTS, index=INDEX, found=found, folder=folder, name=str(folder))
-        )
+        raise FileNotFoundError(_NO_PICKLE.format(weights=WEIGHTS, index=INDEX, found=found, folder=folder))
     try:
         shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
