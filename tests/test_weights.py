@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from kbert.config import BertConfig
 from kbert.weights import google, huggingface, keras_hub, model_garden
 from kbert.weights.assign import assign, check_shapes
-from kbert.weights.table import HEADS_FIRST, HEADS_LAST, expand, load, save, shapes
+from kbert.weights.table import HEADS_FIRST, HEADS_LAST, TRANSPOSED, expand, load, save, shapes
 
 V, P, S, D, H, F, C, L = 17, 7, 4, 6, 3, 10, 5, 2
 CONFIG = BertConfig(
@@ -278,6 +278,16 @@ def test_every_table_puts_query_key_and_value_in_our_order():
             assert [re.search("query|key|value", name)[0] for name in row.theirs] == ["query", "key", "value"]
 
 
+def test_square_kernels_are_transposed_like_the_others():
+    """A wrong mark on a [D, D] kernel passes every check of shapes."""
+    assert {row.ours for row in expand(huggingface.TABLE, L) if row.how == TRANSPOSED} == {
+        row.ours for row in expand(huggingface.TABLE, L) if row.ours.endswith("/kernel")
+    }
+    assert {row.theirs for row in expand(google.TABLE, L) if row.how == TRANSPOSED} == {
+        row.theirs for row in expand(google.TABLE, L) if row.theirs[0].endswith("output_weights")
+    }
+
+
 def test_the_two_layouts_name_the_same_tensors():
     assert [row[0] for row in google.TABLE] == [row[0] for row in huggingface.TABLE]
     assert {row.ours for row in expand(google.TABLE, L)} == set(shapes(CONFIG)) | set(HEAD_SHAPES)
@@ -360,7 +370,9 @@ def test_keras_hub_backbone_takes_and_gives_back_every_tensor(arrays):
     loaded = keras_hub.read(backbone)
     assert same(loaded.arrays, arrays)
     assert loaded.unknown == loaded.ignored == ()
-    assert keras_hub.config(backbone.get_config()) == CONFIG
+    assert keras_hub.config({"config": backbone.get_config()}) == CONFIG
+    with pytest.raises(ValueError, match="got none for num_segments"):
+        keras_hub.config({"config": {k: v for k, v in backbone.get_config().items() if k != "num_segments"}})
     with pytest.raises(ValueError, match="missing"):
         keras_hub.write({name: arrays[name] for name in list(arrays)[1:]}, backbone)
 

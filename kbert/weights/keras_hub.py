@@ -7,6 +7,7 @@ and a layer norm epsilon of 1e-12.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,22 @@ TABLE = (
     ("pooler/bias", "pooled_dense/bias"),
 )
 
+# Our fields by their arguments; one rate serves both of our dropouts.
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "vocab_size": "vocabulary_size",
+        "hidden_size": "hidden_dim",
+        "num_hidden_layers": "num_layers",
+        "num_attention_heads": "num_heads",
+        "intermediate_size": "intermediate_dim",
+        "hidden_dropout_prob": "dropout",
+        "attention_probs_dropout_prob": "dropout",
+        "max_position_embeddings": "max_sequence_length",
+        "type_vocab_size": "num_segments",
+    }
+)
+VOCABULARY = "assets/tokenizer/vocabulary.txt"
+
 
 def read(backbone: Any) -> Loaded:
     """Arrays of a BertBackbone under our names."""
@@ -56,27 +73,23 @@ def write(arrays: Mapping[str, np.ndarray], backbone: Any) -> None:
     assign({variable.path: variable for variable in backbone.weights}, tensors, new=(), source="kbert's arrays")
 
 
-def config(settings: Mapping[str, Any]) -> BertConfig:
-    """Config from `backbone.get_config()`.
+def config(serialized: Mapping[str, Any]) -> BertConfig:
+    """Config from the content of a preset's config.json: {"class_name": "BertBackbone", "config": {...}}.
+
+    Raises:
+        ValueError: numbers are missing; names them.
 
     Example:
-        >>> settings = {"vocabulary_size": 17, "num_layers": 2, "num_heads": 3, "hidden_dim": 6, "intermediate_dim": 10,
-        ...             "dropout": 0.1, "max_sequence_length": 7, "num_segments": 4}
-        >>> config(settings).num_attention_heads
+        >>> sizes = {"vocabulary_size": 17, "num_layers": 2, "num_heads": 3, "hidden_dim": 6, "intermediate_dim": 10}
+        >>> rest = {"dropout": 0.1, "max_sequence_length": 7, "num_segments": 4}
+        >>> config({"config": sizes | rest}).num_attention_heads
         3
     """
-    return BertConfig(
-        vocab_size=settings["vocabulary_size"],
-        hidden_size=settings["hidden_dim"],
-        num_hidden_layers=settings["num_layers"],
-        num_attention_heads=settings["num_heads"],
-        intermediate_size=settings["intermediate_dim"],
-        hidden_act="gelu_tanh",
-        hidden_dropout_prob=settings["dropout"],
-        attention_probs_dropout_prob=settings["dropout"],
-        max_position_embeddings=settings["max_sequence_length"],
-        type_vocab_size=settings["num_segments"],
-    )
+    settings = serialized.get("config", {})
+    missing = [theirs for theirs in SETTINGS.values() if theirs not in settings]
+    if missing:
+        raise ValueError(f"A BertBackbone has {', '.join(SETTINGS.values())}; got none for {', '.join(missing)}.")
+    return BertConfig(hidden_act="gelu_tanh", **{ours: settings[theirs] for ours, theirs in SETTINGS.items()})
 
 
 def backbone(folder: str | os.PathLike[str], config: BertConfig) -> Any:
@@ -97,15 +110,7 @@ def backbone(folder: str | os.PathLike[str], config: BertConfig) -> Any:
         raise ModuleNotFoundError(
             f"A KerasHub preset is opened by keras_hub; got {folder} and no keras_hub. Run: pip install keras-hub."
         ) from error
-    built = keras_hub.models.BertBackbone(
-        vocabulary_size=config.vocab_size,
-        num_layers=config.num_hidden_layers,
-        num_heads=config.num_attention_heads,
-        hidden_dim=config.hidden_size,
-        intermediate_dim=config.intermediate_size,
-        dropout=config.hidden_dropout_prob,
-        max_sequence_length=config.max_position_embeddings,
-        num_segments=config.type_vocab_size,
-    )
+    numbers = {theirs: getattr(config, ours) for ours, theirs in SETTINGS.items()}
+    built = keras_hub.models.BertBackbone(**numbers)
     built.load_weights(str(weights))
     return built
