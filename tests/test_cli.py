@@ -90,8 +90,14 @@ WRONG_USE = {
     "no such format": (["export", "run", "--format", "onnx", "--out", "x"], "'onnx' is not one of 'saved_model'"),
     "no such sample": (["sample", "novels", "--out", "x"], "'novels' is not one of 'docstrings'"),
     "no such layout": (["convert", "a", "b", "--layout", "c"], "'c' is not one of 'huggingface', 'google'"),
-    "not a number": (["evaluate", "run", "--data", "x", "--batch-size", "many"], "'many' is not a valid int"),
-    "too small": (["evaluate", "run", "--data", "x", "--batch-size", "0"], "0 is not in the range"),
+    "not a number": (
+        ["evaluate", "run", "--data", "x", "--batch-size", "many"],
+        "'--batch-size': Input should be a valid integer",
+    ),
+    "too small": (
+        ["evaluate", "run", "--data", "x", "--batch-size", "0"],
+        "Input should be greater than or equal to 1",
+    ),
 }
 
 

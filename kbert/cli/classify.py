@@ -20,7 +20,13 @@ from pipelines.batches import classification
 from pipelines.tasks import ClassificationExamples, read_classification
 
 MOST_WRONG = 12  # examples in the report
-FREE_TO_DIFFER = ("command", "kbert_version", "train", "dev")  # in a resume; what train and dev hold is compared
+FREE_TO_DIFFER = (
+    "command",
+    "result",
+    "kbert_version",
+    "train",
+    "dev",
+)  # in a resume; what train and dev hold is compared
 
 
 @dataclass(frozen=True)

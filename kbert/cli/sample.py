@@ -1,5 +1,6 @@
 """`kbert sample`: labelled texts to try things on, made from what is installed."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,5 +24,12 @@ def sample(
     """
     from pipelines.docstrings import write_docstring_set
 
+    print("reading the docstrings of the installed libraries ...", file=sys.stderr, flush=True)
     result = write_docstring_set(out)
-    show(result, [f"{out}: {result}"], as_json)
+    lines = [
+        f"{result['files'][split]}: {sum(counts.values())} sentences of {', '.join(counts)}"
+        for split, counts in result["counts"].items()
+    ]
+    if result["missing"]:
+        lines.append(f"not installed: {', '.join(result['missing'])}")
+    show(result, lines, as_json)
