@@ -14,6 +14,7 @@ from pipelines.tasks import LABEL_COLUMN, TEXT_COLUMN, ClassificationExamples, P
 from pipelines.wordpiece import WordPiece
 
 WINDOW_BATCHES = 64  # batches in a window
+plain = tf.autograph.experimental.do_not_convert  # no Python `if` or loop here is on a tensor: tracing takes a tenth
 
 
 def classification(
@@ -88,6 +89,7 @@ def texts(
     segments = [_tokenize_all(column, wordpiece, max_length) for column in columns]
     longest_first = tf.argsort(packed_lengths(segments, max_length), direction="DESCENDING", stable=True)  # [N]
 
+    @plain
     def batch(start):
         chosen = longest_first[start : start + batch_size]  # [B]
         return pack([tf.gather(ids, chosen) for ids in segments], wordpiece, max_length)
@@ -111,7 +113,7 @@ def _tokenize_all(column: tf.Tensor, wordpiece: WordPiece, max_length: int) -> t
     if not len(column):
         return tf.RaggedTensor.from_row_lengths(tf.constant([], tf.int32), tf.constant([], tf.int64))
     texts = tf.data.Dataset.from_tensor_slices(column).batch(1000)
-    parts = texts.map(lambda batch: wordpiece.tokenize(batch)[:, :max_length], tf.data.AUTOTUNE)
+    parts = texts.map(plain(lambda batch: wordpiece.tokenize(batch)[:, :max_length]), tf.data.AUTOTUNE)
     return tf.concat(list(parts), axis=0)
 
 
@@ -130,9 +132,11 @@ def _dataset(
     labels = tf.constant(labels, tf.int32)
     count, window_size = len(labels), WINDOW_BATCHES * batch_size
 
+    @plain
     def number_windows(epoch):
-        return tf.data.Dataset.range(-(-count // window_size)).map(lambda window: (epoch, window))
+        return tf.data.Dataset.range(-(-count // window_size)).map(plain(lambda window: (epoch, window)))
 
+    @plain
     def tokenize(epoch, window):
         places = tf.range(window * window_size, tf.minimum((window + 1) * window_size, count))  # [W]
         examples = order.examples(epoch, places, count)
@@ -140,7 +144,9 @@ def _dataset(
         rows, starts = order.cut(epoch, window, packed_lengths(segments, max_length), batch_size)
         return segments, tf.gather(labels, examples), rows, starts
 
+    @plain
     def cut(segments, labels, rows, starts):
+        @plain
         def batch(start):
             chosen = rows[start : start + batch_size]  # [B]
             return pack([tf.gather(ids, chosen) for ids in segments], wordpiece, max_length), tf.gather(labels, chosen)

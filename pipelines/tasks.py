@@ -137,7 +137,7 @@ def _text_columns(row: dict[str, Any], text_column: str, pair_column: str | None
 
 def _no_column(row: dict[str, Any], column: str, where: str) -> str:
     there = ", ".join(repr(name) for name in row)
-    return f"{where}: no column {column!r}; there are {there}. Name the right one; in TSV and CSV line 1 names the columns."
+    return f"{where}: no column {column!r}; there are {there}. Name one of them (line 1 of TSV and CSV is the header)."
 
 
 def _value(row: dict[str, Any], column: str, path: Path, number: int) -> Any:

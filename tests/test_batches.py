@@ -43,7 +43,7 @@ def rows(batch_list):
     return [row for batch in batch_list for row in batch]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 20])
+@pytest.mark.parametrize("count", [1, 3, 7, 20])
 @pytest.mark.parametrize("seed", [None, 5])
 def test_no_example_is_lost_or_doubled(count, seed, tiny_spec):
     whole = classification(examples(count), tiny_spec, batch_size=B, max_length=16, seed=seed)
@@ -120,11 +120,9 @@ def test_rows_of_like_length_share_a_batch(tiny_spec, monkeypatch):
 
 def test_what_is_left_over_is_not_the_longest_rows(tiny_spec):
     """20 = 6 full batches and 2 rows: over the seeds these must be any rows."""
-    last = set()
-    for seed in range(12):
-        for ids, _ in contents(classification(examples(), tiny_spec, batch_size=B, max_length=32, seed=seed))[-1]:
-            last.add(len(ids))
-    assert len(last) >= 5, last
+    epochs = classification(examples(), tiny_spec, batch_size=B, max_length=32, seed=5, epochs=range(12))
+    lengths = {len(ids) for batch in contents(epochs)[6::7] for ids, _ in batch}
+    assert len(lengths) >= 5, lengths
 
 
 def test_elements_are_what_fit_takes(tiny_spec):
