@@ -4,6 +4,7 @@ from pipelines.batches import classification, texts
 from pipelines.docstrings import write_docstring_set
 from pipelines.packing import pack, pack_to_length
 from pipelines.tasks import ClassificationExamples, Texts, read_classification, read_texts
+from pipelines.vocab import read_vocabulary
 from pipelines.wordpiece import WordPiece
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "pack_to_length",
     "read_classification",
     "read_texts",
+    "read_vocabulary",
     "texts",
     "write_docstring_set",
 ]

@@ -1,8 +1,8 @@
 """The texts on which TensorFlow Text's fused normalization and splitting is Google's, as two regular expressions.
 
-FastBertNormalizer and FastWordpieceTokenizer work code point by code point; so where the two agree on a code point between
-two letters they agree on every text made of such code points. They differ on about 5,500 of 144,761 (uncased): newer letters, control and
-format characters, ligatures, full-width forms. The final sigma, which depends on its neighbours, is left out.
+FastBertNormalizer and FastWordpieceTokenizer work code point by code point; so where they agree with Google's rules on
+a code point between two letters, they agree on every text made of such code points. Left out are newer letters, control
+and format characters, ligatures, full-width forms, where they do not; and the final sigma, which hangs on neighbours.
 """
 
 import functools
@@ -17,7 +17,7 @@ import tensorflow_text as tf_text
 from pipelines.normalize import PLANES, SIGMA, Normalizer, Rules
 
 ASCII = r"[\t\n\r -~]*"  # texts on which all of it is plain: no more than lower-casing, a character is a byte
-GROWTH = 9  # bytes of normalized text that a character of the class makes at most: a Hangul syllable is three letters of three
+GROWTH = 9  # bytes that a character of the class makes at most: a Hangul syllable is three letters of three bytes
 
 
 class Agreement(NamedTuple):
@@ -27,6 +27,7 @@ class Agreement(NamedTuple):
     long_word: str
 
 
+@functools.cache
 def fused_normalizer(rules: Rules):
     """string [B] -> string [B]: as much of the normalization as one operation does."""
     if rules.lowercase and rules.strip_accents:
@@ -36,7 +37,7 @@ def fused_normalizer(rules: Rules):
 
 @functools.cache
 def find_agreement(rules: Rules, max_word_length: int) -> Agreement | None:
-    """Compares both on every assigned code point. None where words are so short that bytes and characters cannot be told."""
+    """Compares both on every assigned code point; None where the word limit is too small to be told in bytes."""
     longest = max_word_length // GROWTH
     if not longest:
         return None

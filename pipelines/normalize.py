@@ -1,12 +1,12 @@
 """Normalization of Google's BERT, exact, as one table over code points and vector operations in the graph.
 
-Source: `tokenization.py` of https://github.com/google-research/bert: drop control and format characters, put spaces around
-CJK ideographs, lower-case, decompose (NFD) and drop marks (Mn), split at white space and at punctuation. All of it is a function
-of one code point, the final sigma apart (`str.lower` writes it by its neighbours), so that a table made with Python's own
-`unicodedata` holds it. One difference is left: non-Mn marks with a combining class (Hangul tone marks, musical stems) keep the order
-in which they are written, where NFD would sort two of them in a row.
+Source: `tokenization.py` of https://github.com/google-research/bert: drop control and format characters, put spaces
+around CJK ideographs, lower-case, decompose (NFD) and drop marks (Mn), split at white space and at punctuation. It all
+is a function of one code point, the final sigma apart (`str.lower` writes it by its neighbours), so that a table made
+with Python's own `unicodedata` holds it. One difference is left: marks that are not Mn but have a combining class
+(Hangul tone marks, musical stems) stay in the order in which they are written, where NFD sorts two in a row.
 
-B lines, N code points of all lines, U units (code points after normalization), W words. Offsets count characters of the text.
+B lines, N code points of all lines, U units (code points after normalization), W words. Offsets count characters.
 """
 
 import functools
@@ -46,7 +46,7 @@ class Rules(NamedTuple):
 
 
 class Table(NamedTuple):
-    """For a code point c: `rows[cells[pages[c // PAGE] + c % PAGE]]` = (first unit - c, further units .., sigma context)."""
+    """Of a code point c, `rows[cells[pages[c // PAGE] + c % PAGE]]` is (first unit - c, more units, sigma context)."""
 
     pages: np.ndarray  # int32 [P]
     cells: np.ndarray  # int32 [pages that differ * PAGE]
@@ -80,8 +80,8 @@ def rewrite(character: str, rules: Rules) -> tuple[int, ...]:
 
     Example:
         >>> rules = Rules(lowercase=True, strip_accents=True, split_cjk=True)
-        >>> [chr(unit) for unit in rewrite("É", rules)], rewrite(chr(0), rules), rewrite("!", rules) == (ord("!") | ALONE,)
-        (['e'], (), True)
+        >>> rewrite("É", rules) == (ord("e"),), rewrite("!", rules) == (ord("!") | ALONE,), rewrite(chr(0), rules)
+        (True, True, ())
     """
     code, category = ord(character), unicodedata.category(character)
     if MARKERS <= code < MARKERS + len(rules.specials):
@@ -154,7 +154,7 @@ class Normalizer:
         self._pages, self._cells, self._rows = (tf.constant(part) for part in build_table(rules))
 
     def split(self, texts: tf.Tensor) -> Words:
-        """Normalized words of `texts` (string [B], UTF-8; each broken byte sequence is one U+FFFD, which is removed)."""
+        """Normalized words of `texts`, string [B] in UTF-8; a broken byte sequence is one U+FFFD, which is removed."""
         # The line feed is white space: it ends the last word, and stands between the sigmas of two lines.
         codes = tf.strings.unicode_decode(tf.strings.join([self._mark(texts), "\n"]), "UTF-8")  # [B, (N)]
         units, width = self._units(codes.flat_values)  # [N * width]
@@ -204,7 +204,7 @@ class Normalizer:
         return words
 
     def _places(self, codes: tf.RaggedTensor, characters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Starts and ends [U], in characters of their lines, of the code points `characters` [U] of `codes` [B, (N)]."""
+        """Starts and ends [U], counted in their lines, of the code points numbered `characters` [U] in `codes`."""
         lines = tf.gather(codes.row_splits, tf.gather(codes.value_rowids(), characters))  # [U], where their lines start
         if not self.rules.specials:
             starts = tf.cast(characters - lines, tf.int32)

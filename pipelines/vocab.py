@@ -15,8 +15,8 @@ CASED_SHARE = 0.05  # official vocabularies: cased 31 %, multilingual cased 23 %
 def read_vocabulary(path: str | Path) -> tuple[str, ...]:
     r"""The tokens of a vocabulary file, in order of their ids.
 
-    Lines end in "\n" or "\r\n" and nowhere else: vocabularies hold tokens such as U+2028, at which `str.splitlines` would
-    break. A byte order mark at the start is skipped.
+    Lines end in "\n" or "\r\n" and nowhere else: vocabularies hold tokens such as U+2028, at which `str.splitlines`
+    would break. A byte order mark at the start is skipped.
 
     Args:
         path: text file in UTF-8, a token a line.
@@ -35,7 +35,8 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"a vocabulary is UTF-8 text; {str(path)!r} is not, at byte {error.start}. Save it as UTF-8, or check the path."
+            f"a vocabulary is UTF-8 text; {str(path)!r} is not, at byte {error.start}. "
+            "Save it as UTF-8, or check the path."
         ) from None
     tokens = tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
     check_vocabulary(tokens, source=str(path))
@@ -66,7 +67,7 @@ def check_vocabulary(tokens: Sequence[str], source: str = "the vocabulary") -> N
     missing = [token for token in REQUIRED if token not in line_of]
     if missing:
         raise ValueError(
-            f"a vocabulary holds {', '.join(REQUIRED)}, each on a line of its own; {source} lacks {', '.join(missing)}. "
+            f"a vocabulary holds {', '.join(REQUIRED)}, a line each; {source} lacks {', '.join(missing)}. "
             "Add them, or take the vocab.txt that belongs to the model."
         )
 

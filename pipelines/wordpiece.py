@@ -27,7 +27,7 @@ UNLIMITED = 1 << 30  # bytes of a word
 
 
 class WordPiece:
-    """Texts -> WordPiece ids, without special tokens added. One object for eager use, tf.data, tf.function and SavedModel.
+    """Texts -> WordPiece ids, no special tokens added; one object for eager use, tf.data, tf.function and SavedModel.
 
     Args:
         vocabulary: path of a vocab.txt, or its tokens in order.
@@ -35,10 +35,10 @@ class WordPiece:
         strip_accents: drop accents; None is the same as `lowercase`, which is Google's.
         split_cjk: make each CJK ideograph a word, which is Google's.
         max_word_length: a word of more characters is [UNK]; Google's 200, Hugging Face's 100.
-        keep_special: [PAD] [UNK] [CLS] [SEP] [MASK] spelled in a text are those tokens. False splits them at the brackets.
+        keep_special: [PAD] [UNK] [CLS] [SEP] [MASK] spelled in a text are those tokens; False: split at the brackets.
 
-    A byte sequence that is not UTF-8 is removed and counts as one character in offsets. Any length of text is taken. Texts never
-    influence each other. Nothing in the object changes after it is made, so that threads may share it.
+    A byte sequence that is not UTF-8 is removed, and counts as one character in offsets. Texts of any length are taken,
+    and never influence each other. Nothing in the object changes after it is made, so that threads may share it.
 
     Example:
         >>> wordpiece = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##happy", "cat", "!"])
@@ -211,7 +211,7 @@ class WordPiece:
 
 
 def place_pieces(split: Words, words: tf.Tensor, starts: tf.RaggedTensor, ends: tf.RaggedTensor) -> list[tf.Tensor]:
-    """Starts and ends of pieces in bytes of `words`, ragged [W, (T)] -> in characters of the lines, int32 [tokens] each."""
+    """Starts and ends of pieces: bytes of `words`, ragged [W, (T)] -> characters of the lines, int32 [tokens] each."""
     units, unit_splits = split.units.values, split.units.row_splits
     sizes = 1 + tf.add_n([tf.cast(units >= least, tf.int64) for least in (0x80, 0x800, 0x10000)])  # bytes in UTF-8
     before = tf.concat([[tf.constant(0, tf.int64)], tf.cumsum(sizes)], 0)  # [U + 1]
@@ -229,9 +229,10 @@ def place_pieces(split: Words, words: tf.Tensor, starts: tf.RaggedTensor, ends: 
 
 def build_tokenizer(vocabulary: Sequence[str], max_bytes_per_word: int, split: bool) -> tf_text.FastWordpieceTokenizer:
     """FastWordpieceTokenizer for texts (`split`) or for single words; one eager constant holds its model."""
-    model = model_builder.build_fast_wordpiece_model(
-        list(vocabulary), max_bytes_per_word, SUFFIX, UNK, not split, False
-    )
+    # A token with white space in it (the Chinese vocabulary has U+2028) is no word, but the model finds it: hide it
+    # behind a control character, which no road lets through.
+    tokens = [token if token.split() == [token] else f"\x01{line}" for line, token in enumerate(vocabulary)]
+    model = model_builder.build_fast_wordpiece_model(tokens, max_bytes_per_word, SUFFIX, UNK, not split, False)
     # The class makes a list of Python integers out of bytes, which takes longer than to build the model.
     return tf_text.FastWordpieceTokenizer(
         model_buffer=tf.constant(np.frombuffer(model, np.uint8)), token_out_type=tf.int32
