@@ -43,7 +43,7 @@ def classification(
         labels: the labels in the order of their ids; None takes those of the model, `spec["labels"]`.
         epochs: None gives one epoch an iteration, epoch i to the i-th iteration of this dataset: what a plain
             `fit(epochs=n)` wants. A range gives just these epochs one after another, the same at every iteration: to go
-            on after a stop, `epochs=range(done, n)`. Epoch e is the same both ways.
+            on after a stop, `epochs=range(done, n)`, and `.skip(steps)` inside an epoch. Epoch e is the same both ways.
 
     Returns:
         A dataset of known cardinality, of (`pack`'s three tensors int32 [B, T], labels int32 [B]).
@@ -52,15 +52,20 @@ def classification(
         ValueError: max_length over the model's positions; and what `read_classification` raises.
         FileNotFoundError: no such file.
     """
-    if isinstance(files, ClassificationExamples):
-        examples = files
-    else:
+    labels = spec["labels"] if labels is None else labels
+    examples = files
+    if not isinstance(files, ClassificationExamples):
         examples = read_classification(
             files,
             text_column=text_column,
             pair_column=pair_column,
             label_column=label_column,
-            labels=spec["labels"] if labels is None else labels,
+            labels=labels,
+        )
+    elif labels is not None and tuple(map(str, labels)) != files.labels:
+        raise ValueError(
+            f"the examples' labels must be the model's, in its order: {', '.join(map(str, labels))}; "
+            f"got {', '.join(files.labels)}. Use read_classification(..., labels=model.labels)."
         )
     order = FileOrder() if seed is None else GroupedOrder(seed)
     columns = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]

@@ -182,6 +182,14 @@ def test_labels_are_those_of_the_model(tiny_spec, tmp_path):
         classification(file, tiny_spec, text_column="text", label_column="sort", labels=["no", "yes"])
 
 
+def test_examples_with_other_labels_than_the_model_s_are_refused(tiny_spec):
+    turned = {**tiny_spec, "labels": ["positive", "negative"]}
+    with pytest.raises(ValueError, match="the model's, in its order: positive, negative; got negative, positive"):
+        classification(examples(), turned, max_length=16)
+    unlabelled = {**tiny_spec, "labels": None}
+    assert len(contents(classification(examples(), unlabelled, batch_size=B, max_length=16))) == 7
+
+
 def test_sizes_that_cannot_be_are_refused(tiny_spec):
     with pytest.raises(ValueError, match="max_length is at most 32 for this model; got 33"):
         classification(examples(), tiny_spec, max_length=33)
