@@ -24,7 +24,7 @@ demo: venv ## learn which library a docstring comes from, export, ask the SavedM
 	rm -rf $(DEMO)
 	$(PY) -m kbert sample docstrings --out $(DEMO)/data
 	$(PY) -m kbert finetune --task classify --train $(DEMO)/data/train.tsv --dev $(DEMO)/data/dev.tsv \
-	  --model minilm-l6 --out $(DEMO)/run --epochs 2
+	  --model minilm-l6 --out $(DEMO)/run --epochs 3 --learning-rate 2e-4
 	$(PY) -m kbert evaluate $(DEMO)/run --data $(DEMO)/data/test.tsv
 	$(PY) -m kbert export $(DEMO)/run --format saved_model --out $(DEMO)/saved_model
 	cd $(DEMO) && $(PY) -P ../benchmarks/ask_saved_model.py saved_model
