@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from pipelines.normalize import PLANES, SIGMA, Normalizer, Rules
+from pipelines.normalize import SIGMA, UNIFIED, Normalizer, Rules, assigned_characters
 
 ASCII = r"[\t\n\r -~]*"  # texts on which all of it is plain: no more than lower-casing, a character is a byte
 GROWTH = 9  # bytes that a character of the class makes at most: a Hangul syllable is three letters of three bytes
@@ -37,13 +37,16 @@ def fused_normalizer(rules: Rules):
 
 @functools.cache
 def find_agreement(rules: Rules, max_word_length: int) -> Agreement | None:
-    """Compares both on every assigned code point; None where the word limit is too small to be told in bytes."""
+    """Compares both on assigned code points, of blocks of ideographs on the first and the last.
+
+    None where the word limit is too small to be told in bytes.
+    """
     longest = max_word_length // GROWTH
     if not longest:
         return None
-    characters = [c for plane in PLANES for c in map(chr, plane) if unicodedata.category(c) not in ("Cn", "Cs", "Co")]
+    characters = [*assigned_characters(), *(chr(end) for block in UNIFIED for end in block)]
     texts = tf.constant(["a" + c + "b" for c in characters])
-    exact = Normalizer(rules._replace(specials=())).split(texts)
+    exact = Normalizer(rules).split(texts)
     exact_words = tf.RaggedTensor.from_row_splits(exact.words, exact.line_splits)
     fused = fused_normalizer(rules)(texts)
     splitter = tf_text.FastWordpieceTokenizer(["[UNK]", "a"], max_bytes_per_word=max_word_length)  # a word is one [UNK]
@@ -58,7 +61,14 @@ def find_agreement(rules: Rules, max_word_length: int) -> Agreement | None:
     if rules.strip_accents:
         agrees &= np.array([unicodedata.combining(c) == 0 or unicodedata.category(c) == "Mn" for c in characters])
     breaks = agrees & (exact_words.row_lengths().numpy() > 1)
-    return Agreement(f"[{ranges(codes[agrees])}]*", f"(?s).*[^{ranges(codes[breaks])}]{{{longest + 1}}}.*")
+    texts, ends_of_words = (ranges(with_blocks(codes[chosen])) for chosen in (agrees, breaks))
+    return Agreement(f"[{texts}]*", f"(?s).*[^{ends_of_words}]{{{longest + 1}}}.*")
+
+
+def with_blocks(codes: np.ndarray) -> np.ndarray:
+    """`codes` with the blocks of ideographs whose ends they hold, ascending."""
+    blocks = [np.arange(first, last + 1) for first, last in UNIFIED if {first, last} <= set(codes.tolist())]
+    return np.unique(np.concatenate([codes, *blocks]))
 
 
 def join(words: tf.RaggedTensor) -> np.ndarray:

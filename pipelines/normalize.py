@@ -9,10 +9,12 @@ with Python's own `unicodedata` holds it. One difference is left: marks that are
 B lines, N code points of all lines, U units (code points after normalization), W words. Offsets count characters.
 """
 
+import bisect
 import functools
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +30,7 @@ UNIFIED = (  # ideographs, as Google's tokenizer lists them; of no case, and wit
     *((0x2B740, 0x2B81F), (0x2B820, 0x2CEAF)),
 )
 CJK = (*UNIFIED, (0xF900, 0xFAFF), (0x2F800, 0x2FA1F))
+CJK_EDGES = tuple(sorted(edge for first, last in CJK for edge in (first, last + 1)))
 # Of the other planes none holds an assigned character, private use apart; what is not assigned stays as it is.
 PLANES = (range(0x40000), range(0xE0000, 0xF0000))
 
@@ -72,7 +75,7 @@ def is_punctuation(character: str) -> bool:
 
 def is_cjk(code: int) -> bool:
     """Whether Google's tokenizer sets spaces around a code point: ideographs, not kana or hangul."""
-    return code >= 0x3400 and any(first <= code <= last for first, last in CJK)
+    return bisect.bisect_right(CJK_EDGES, code) % 2 == 1
 
 
 def rewrite(character: str, rules: Rules) -> tuple[int, ...]:
@@ -91,14 +94,16 @@ def rewrite(character: str, rules: Rules) -> tuple[int, ...]:
     if code == 0xFFFD or category in ("Cc", "Cf"):
         return ()
     alone = ALONE if rules.split_cjk and is_cjk(code) else 0
-    if rules.lowercase:
-        character = character.lower()
+    text = character.lower() if rules.lowercase else character
+    text = unicodedata.normalize("NFD", text) if rules.strip_accents else text
+    if text == character and category in ("Lo", "Ll", "So"):  # most of Unicode
+        return (code | alone,)
     if rules.strip_accents:
-        character = "".join(c for c in unicodedata.normalize("NFD", character) if unicodedata.category(c) != "Mn")
-    return tuple(SPACE if c.isspace() else ord(c) | (ALONE if is_punctuation(c) else alone) for c in character)
+        text = "".join(c for c in text if unicodedata.category(c) != "Mn")
+    return tuple(SPACE if c.isspace() else ord(c) | (ALONE if is_punctuation(c) else alone) for c in text)
 
 
-def sigma_context(characters: str) -> dict[str, int]:
+def sigma_context(characters: Iterable[str]) -> dict[str, int]:
     """CASED or IGNORABLE for the characters that are one of them when `str.lower` decides on a final sigma."""
     visible = [c for c in characters if not c.isspace() and c != "Σ"]
     at_end = " ".join(f"aΣ{c}" for c in visible).lower().split(" ")
@@ -115,7 +120,7 @@ def sigma_context(characters: str) -> dict[str, int]:
 @functools.cache
 def build_table(rules: Rules) -> Table:
     """The table of `rewrite` over all code points, pages that repeat stored once (0.4 MB)."""
-    characters = assigned_characters()
+    characters = [*assigned_characters()]
     characters += [chr(MARKERS + number) for number in range(len(rules.specials))]
     context = sigma_context(characters) if rules.lowercase else {}
     changed = {}
@@ -138,12 +143,13 @@ def build_table(rules: Rules) -> Table:
     return Table(np.array(pages, np.int32), cells, np.array(list(numbers), np.int32))
 
 
-def assigned_characters() -> list[str]:
-    """The characters that normalization may change: assigned ones, without ideographs that have no decomposition."""
+@functools.cache
+def assigned_characters() -> tuple[str, ...]:
+    """Assigned characters in order, but private ones and those of UNIFIED, which are all treated alike."""
     codes = np.concatenate([np.asarray(plane) for plane in PLANES])
     for first, last in UNIFIED:
         codes = codes[(codes < first) | (codes > last)]
-    return [c for c in map(chr, codes.tolist()) if unicodedata.category(c) not in ("Cn", "Co", "Cs")]
+    return tuple(c for c in map(chr, codes.tolist()) if unicodedata.category(c) not in ("Cn", "Co", "Cs"))
 
 
 class Normalizer:

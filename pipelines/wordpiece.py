@@ -85,8 +85,8 @@ class WordPiece:
             self._text_pieces = build_tokenizer(self.vocabulary, self.max_word_length, split=True)
             self._word_pieces = build_tokenizer(self.vocabulary, UNLIMITED, split=False)
             self._normalizer = Normalizer(rules)
-            self._fused = fused_normalizer(rules)
-            self._agreement = find_agreement(rules, self.max_word_length)
+            self._fused = fused_normalizer(rules._replace(specials=()))
+            self._agreement = find_agreement(rules._replace(specials=()), self.max_word_length)
 
     @classmethod
     def from_spec(cls, spec: Mapping, *, keep_special: bool = False) -> "WordPiece":
@@ -114,6 +114,7 @@ class WordPiece:
             )
         return wordpiece
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and looking takes longer than tracing
     def tokenize(self, texts) -> tf.RaggedTensor:
         """Ids int32 [B, (T)] of `texts`: strings [B], a list of str or bytes, an array or a tensor."""
         texts, plain = self._plain(texts)
@@ -124,6 +125,7 @@ class WordPiece:
         )
         return tf.RaggedTensor.from_row_splits(ids, splits, validate=False)
 
+    @tf.autograph.experimental.do_not_convert
     def tokenize_with_offsets(self, texts) -> tuple[tf.RaggedTensor, tf.RaggedTensor, tf.RaggedTensor]:
         """Ids, starts, ends, int32 [B, (T)] each: token t of text b is made of `texts[b][starts[b, t]:ends[b, t]]`.
 
