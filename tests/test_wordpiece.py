@@ -19,7 +19,7 @@ from reference_tokenizer import reference_ids, reference_words
 from pipelines.wordpiece import WordPiece
 
 OFFICIAL = {"uncased": "uncased", "cased": "cased", "multi_cased": "multilingual-cased", "chinese": "chinese"}
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCİéßÉσςαΣΑ中国가"
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCİéßÉσςαΣΑ中国가\u0800\U0001040f\U00010437"
 TOKENS = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
     *(".", ",", "!", "[", "]", "mask", "un", "##aff", "##able", "ab", "##ab", "##abc", "\u1100", "##\u1161"),
