@@ -18,13 +18,15 @@ def gelu_erf(x: Tensor) -> Tensor:
 
     @ops.custom_gradient
     def forward(x):
-        below = 0.5 + 0.5 * ops.erf(x * math.sqrt(0.5))  # Phi(x)
+        below = (
+            ops.erf(x * math.sqrt(0.5)) + 1.0
+        ) * 0.5  # Phi(x); in the order that TensorFlow fuses with the product before
 
         def gradient(*upstream):
             density = ops.exp(-0.5 * ops.square(x)) * (1.0 / math.sqrt(2.0 * math.pi))
             return upstream[0] * (below + x * density)
 
-        return x * below, gradient
+        return below * x, gradient
 
     return ops.cast(forward(ops.cast(x, "float32")), x.dtype)
 

@@ -29,7 +29,10 @@ class SelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads, self.dropout_rate = num_heads, dropout_rate
         self.query_key_value = keras.layers.Dense(
-            3 * width, kernel_initializer=kernel_initializer("query_key_value"), dtype=self.dtype_policy, name="query_key_value"
+            3 * width,
+            kernel_initializer=kernel_initializer("query_key_value"),
+            dtype=self.dtype_policy,
+            name="query_key_value",
         )
         self.project = keras.layers.Dense(
             width, kernel_initializer=kernel_initializer("output"), dtype=self.dtype_policy, name="output"

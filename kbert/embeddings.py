@@ -37,7 +37,11 @@ class Embeddings(keras.layers.Layer):
         # Rows are cast after they are taken: casting a table of 30,522 rows to half precision costs more than the rest of this layer.
         self.token, self.position, self.segment = (
             self.add_weight(
-                name=name, shape=(rows, self.width), initializer=self.kernel_initializer(name), dtype="float32", autocast=False
+                name=name,
+                shape=(rows, self.width),
+                initializer=self.kernel_initializer(name),
+                dtype="float32",
+                autocast=False,
             )
             for name, rows in zip(("token", "position", "segment"), self.sizes, strict=True)
         )

@@ -11,7 +11,9 @@ from typing import Protocol
 
 import tensorflow as tf
 
-BLOCKED = -1e4  # added to the score of a padded key: exp(-1e4) is 0 in float32 and bfloat16, and int8 calibration survives it
+BLOCKED = (
+    -1e4
+)  # added to the score of a padded key: exp(-1e4) is 0 in float32 and bfloat16, and int8 calibration survives it
 
 
 class Layout(Protocol):

@@ -104,6 +104,8 @@ class TextModel(keras.Model):
         arrays = opened.read_weights()
         if arrays is not None:
             heads = (f"{cls.head}/",) if cls.head else ()
+            if cls.head and opened.labels and model.labels != tuple(opened.labels):  # a head for other classes
+                arrays = {name: array for name, array in arrays.items() if not name.startswith(heads)}
             model.new_weights = tuple(assign(model.named_weights(), arrays, new=heads, source=opened.source))
         return model
 
@@ -115,6 +117,15 @@ class TextModel(keras.Model):
     def use_layout(self, layout: type) -> None:
         """Sets `kbert.layout.Unpadded` or `Padded` for all further calls."""
         raise NotImplementedError
+
+    def in_float32(self):
+        """This model, or a copy that computes in float32 where this one computes in less."""
+        if self.compute_dtype == "float32":
+            return self
+        copy = type(self).from_config({**self.get_config(), "dtype": "float32"})
+        for name, weight in copy.named_weights().items():
+            weight.assign(self.named_weights()[name])
+        return copy
 
     def get_config(self) -> dict[str, Any]:
         return {
