@@ -37,7 +37,7 @@ wheel: venv
 	rm -rf $(WHEEL)
 	mkdir -p $(WHEEL)/source $(WHEEL)/empty
 	cp -r pyproject.toml README.md LICENSE kbert pipelines export $(WHEEL)/source
-	$(PY) -m build --no-isolation --wheel --outdir $(WHEEL) $(WHEEL)/source > $(WHEEL)/build.log || { cat $(WHEEL)/build.log; exit 1; }
+	$(PY) -m build --no-isolation --wheel --outdir $(WHEEL) $(WHEEL)/source > $(WHEEL)/build.log 2>&1 || { cat $(WHEEL)/build.log; exit 1; }
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --target $(WHEEL)/site $(WHEEL)/*.whl
 
 # The tests and the docstrings' examples run on the installed wheel, from an empty folder: a module that the wheel lacks fails.

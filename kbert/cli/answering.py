@@ -1,5 +1,7 @@
-"""What answers texts: a RUN through `pipelines`, or a SavedModel through its own strings; both give [N, C] scores."""
+"""What answers texts: a RUN or a SavedModel, through the same serving function, so that both give the same digits."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,77 +10,91 @@ import numpy as np
 from pipelines.tasks import PAIR_COLUMNS, TEXT_COLUMN, Texts, read_texts
 
 
-class RunAnswerer:
-    """A RUN: the pipeline that trained it, and its model."""
+@dataclass(frozen=True)
+class Answerer:
+    """Strings in, scores out.
 
-    def __init__(self, folder: Path, batch_size: int):
-        from kbert.cli.trained import open_trained, text_and_pair
+    Args:
+        serve: `serving_default`: string tensors [B] by name -> "scores" float [B, C] and more.
+        inputs: names of its strings, one or two.
+        labels: names of the C classes.
+        columns: `text_column` and `pair_column` of the files that it reads.
+        owner: what holds the variables of `serve`, which does not.
+    """
 
-        self.model, self.task = open_trained(folder, "kbert predict")
-        self.labels, self.columns, self.batch_size = list(self.model.labels), text_and_pair(self.task), batch_size
+    serve: Callable[..., dict[str, Any]]
+    inputs: list[str]
+    labels: list[str]
+    columns: dict[str, str | None]
+    owner: Any = field(repr=False)
 
-    def answer(self, texts: Texts) -> np.ndarray:
-        """Scores [N, C] of N texts, in their order."""
-        from kbert.evaluation import softmax
-        from pipelines.batches import texts as text_batches
+    def answer(self, texts: Texts, batch_size: int) -> np.ndarray:
+        """Scores float32 [N, C] of N texts, in their order; texts of like length are asked together.
 
-        batches, back = text_batches(
-            texts.texts,
-            self.model.tokenizer_spec,
-            batch_size=self.batch_size,
-            max_length=self.task["max_length"],
-            pairs=texts.pairs,
-        )
-        return softmax(self.model.predict(batches, verbose=0)[back])
-
-
-class SavedModelAnswerer:
-    """A SavedModel: strings in, scores out, as TensorFlow Serving would ask it."""
-
-    def __init__(self, folder: Path, batch_size: int):
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401 - its operations are in the graph
-
-        self.loaded = tf.saved_model.load(str(folder))  # kept: the signature does not own its variables
-        self.serve, self.batch_size = self.loaded.signatures["serving_default"], batch_size
-        self.inputs = sorted(self.serve.structured_input_signature[1])
-        pair = len(self.inputs) == 2
-        self.columns = dict(zip(("text_column", "pair_column"), PAIR_COLUMNS if pair else (TEXT_COLUMN,), strict=False))
-        first = self.ask([[""] for _ in self.inputs])
-        self.labels = [label.decode() for label in first["classes"].numpy()[0]]
-
-    def ask(self, columns: list) -> dict[str, Any]:
-        """One call of `serving_default`."""
-        import tensorflow as tf
-
-        return self.serve(**{name: tf.constant(c, tf.string) for name, c in zip(self.inputs, columns, strict=True)})
-
-    def answer(self, texts: Texts) -> np.ndarray:
-        """Scores [N, C] of N texts, in their order; texts of like length are asked together."""
+        Raises:
+            ValueError: pairs where single texts are answered, or the other way round.
+        """
         columns = [texts.texts] if texts.pairs is None else [texts.texts, texts.pairs]
         if len(columns) != len(self.inputs):
-            raise ValueError(f"This SavedModel takes {' and '.join(self.inputs)}; got {len(columns)} texts a line.")
+            raise ValueError(f"This model answers for {' and '.join(self.inputs)}; got {len(columns)} texts a line.")
         order = np.argsort([-sum(map(len, row)) for row in zip(*columns, strict=True)], kind="stable")
         scores = np.zeros([len(texts), len(self.labels)], "float32")
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            scores[chosen] = self.ask([[column[i] for i in chosen] for column in columns])["scores"].numpy()
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            asked = [[column[place] for place in chosen] for column in columns]
+            scores[chosen] = self.ask(asked)["scores"].numpy()
         return scores
 
+    def ask(self, columns: list[list[str]]) -> dict[str, Any]:
+        """One call of `serve`."""
+        import tensorflow as tf
 
-def open_answerer(folder: Path, batch_size: int) -> RunAnswerer | SavedModelAnswerer:
+        return self.serve(**{n: tf.constant(c, tf.string) for n, c in zip(self.inputs, columns, strict=True)})
+
+
+def open_answerer(folder: Path) -> Answerer:
     """What is in a folder, ready to answer.
 
     Raises:
         FileNotFoundError: neither a RUN nor a SavedModel.
     """
     if (folder / "saved_model.pb").is_file():
-        return SavedModelAnswerer(folder, batch_size)
+        return open_saved_model(folder)
     if (folder / "task.json").is_file():
-        return RunAnswerer(folder, batch_size)
+        return open_run(folder)
     raise FileNotFoundError(
         f"kbert predict takes a RUN (task.json) or a SavedModel (saved_model.pb); got {folder} with neither."
     )
+
+
+def open_run(folder: Path) -> Answerer:
+    """A RUN, served as its export would be."""
+    from export.serving import TextClassification
+    from kbert.cli.trained import open_trained, text_and_pair
+    from pipelines import WordPiece
+
+    model, task = open_trained(folder, "kbert predict")
+    columns = text_and_pair(task)
+    pair = columns["pair_column"] is not None
+    serving = TextClassification(
+        model.in_float32(), WordPiece.from_spec(model.tokenizer_spec), task["max_length"], pair
+    )
+    serve = serving.signatures()["serving_default"]
+    return Answerer(serve, list(serving.text_names), list(serving.labels), columns, serving)
+
+
+def open_saved_model(folder: Path) -> Answerer:
+    """A SavedModel, asked as TensorFlow Serving would ask it."""
+    import tensorflow as tf
+    import tensorflow_text  # noqa: F401 - its operations are in the graph
+
+    loaded = tf.saved_model.load(str(folder))
+    serve = loaded.signatures["serving_default"]
+    inputs = sorted(serve.structured_input_signature[1])
+    first, second = PAIR_COLUMNS if len(inputs) == 2 else (TEXT_COLUMN, None)
+    answerer = Answerer(serve, inputs, [], {"text_column": first, "pair_column": second}, loaded)
+    classes = answerer.ask([[""] for _ in inputs])["classes"].numpy()[0]
+    return replace(answerer, labels=[label.decode() for label in classes])
 
 
 def read(source, columns: dict[str, str | None]) -> Texts:

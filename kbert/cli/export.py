@@ -23,6 +23,7 @@ def export(
     Example:
       kbert export runs/first --format saved_model --out served/1
     """
+    from kbert.cli.quiet import quiet
     from kbert.cli.trained import open_trained
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -32,7 +33,8 @@ def export(
     import export as exporters
 
     length = max_length or task["max_length"]
-    exporters.saved_model(model, out, max_length=length, pair=len(task["text_columns"]) == 2)
+    with quiet():
+        exporters.saved_model(model, out, max_length=length, pair=len(task["text_columns"]) == 2)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     result = {"out": str(out), "format": format, "max_length": length, "bytes": size}
     show(result, [f"{out}: {format}, {size / 1e6:.1f} MB, texts of up to {length} tokens"], as_json)

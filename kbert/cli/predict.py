@@ -10,7 +10,7 @@ import typer
 
 from kbert.cli.output import Json, existing
 
-DIGITS = 4  # of a score: more than a user reads, fewer than two ways of computing it differ in
+DIGITS = 4  # of a score, after the point
 
 
 def predict(
@@ -34,14 +34,16 @@ def predict(
       echo "a text to label" | kbert predict runs/first
     """
     from kbert.cli import answering
+    from kbert.cli.quiet import quiet
 
     if input is not None:
         existing(input, "--input")
-    answerer = answering.open_answerer(source, batch_size)
+    with quiet():
+        answerer = answering.open_answerer(source)
     columns = {"text_column": text_column, "pair_column": pair_column}
     texts = answering.read(input or sys.stdin, {**answerer.columns, **{k: v for k, v in columns.items() if v}})
     count = 0
-    for line in lines(texts, answerer, answerer.answer(texts)):
+    for line in lines(texts, answerer, answerer.answer(texts, batch_size)):
         print(json.dumps(line, ensure_ascii=False))
         count += 1
     if as_json:
