@@ -45,7 +45,7 @@ def check_parity(folder: Path, model: keras.Model, serving) -> float:
         # NaN compares as different, and is.
         if not worst <= TOLERANCE or labels != [serving.labels[i] for i in expected.argmax(-1)]:
             raise ParityError(
-                f"An exported model answers as the trained one, to {TOLERANCE}; scores differ by {worst:.2g}, labels are {labels}. "
-                "Nothing was written. Check that the model's weights are finite, and report this otherwise."
+                f"An exported model answers as the trained one, to {TOLERANCE}; scores differ by {worst:.2g}, "
+                f"labels are {labels}. Nothing was written. Check that the weights are finite; report this otherwise."
             )
     return worst

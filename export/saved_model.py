@@ -1,4 +1,4 @@
-"""A SavedModel that takes strings: the tokenizer, the model and its labels in one folder for tensorflow + tensorflow_text."""
+"""A SavedModel that takes strings: tokenizer, model and labels in one folder for tensorflow + tensorflow_text."""
 
 import shutil
 import tempfile
@@ -18,9 +18,10 @@ def saved_model(
 ) -> Path:
     """Writes a trained model as a SavedModel with its tokenizer inside.
 
-    The folder holds the signatures `serving_default`, `tokenize` and `from_ids` (see `export.serving`), labels and vocabulary under
-    `assets/`, and `assets.extra/tf_serving_warmup_requests` for TensorFlow Serving. Weights are float32 constants of the graph.
-    Before it gets its name, the folder is loaded and its answers are compared with the model's.
+    The folder holds the signatures `serving_default`, `tokenize` and `from_ids` (see `export.serving`), labels and
+    vocabulary under `assets/`, and `assets.extra/tf_serving_warmup_requests` for TensorFlow Serving. Weights are
+    float32 constants of the graph. Before it gets its name, the folder is loaded and its answers are compared with the
+    model's.
 
     Args:
         model: a `kbert.Classifier`.

@@ -24,8 +24,8 @@ class TextClassification:
         pair: each answer is for two texts.
 
     Functions of tensors, each a signature of the SavedModel:
-        serving_default: `text` (or `text_a`, `text_b`), string [B] -> `classes` string [B, C], `scores` float [B, C] which sum to 1,
-            `label` string [B].
+        serving_default: `text` (or `text_a`, `text_b`), string [B] -> `classes` string [B, C], `scores` float [B, C]
+            which sum to 1, `label` string [B].
         tokenize: the same strings -> the three id tensors, int32 [B, T], T the longest of the batch.
         from_ids: the three id tensors -> what serving_default gives.
     """

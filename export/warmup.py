@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving plays to a model before it takes traffic, so that no user waits for the first trace."""
+"""Requests that TensorFlow Serving plays to a model before it takes traffic: no user waits for the first trace."""
 
 from pathlib import Path
 

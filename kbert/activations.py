@@ -18,9 +18,8 @@ def gelu_erf(x: Tensor) -> Tensor:
 
     @ops.custom_gradient
     def forward(x):
-        below = (
-            ops.erf(x * math.sqrt(0.5)) + 1.0
-        ) * 0.5  # Phi(x); in the order that TensorFlow fuses with the product before
+        # Phi(x), in the order that TensorFlow fuses with the product before
+        below = (ops.erf(x * math.sqrt(0.5)) + 1.0) * 0.5
 
         def gradient(*upstream):
             density = ops.exp(-0.5 * ops.square(x)) * (1.0 / math.sqrt(2.0 * math.pi))

@@ -1,7 +1,7 @@
 """Dropout as a function of a seed: no state, so a step can be done again with the same noise.
 
-Drawing random numbers is what dropout costs on a CPU, so a byte decides an element where Keras draws a float for it; and Keras'
-generators take no seed that is a tensor, hence TensorFlow's.
+Drawing random numbers is what dropout costs on a CPU, so a byte decides an element where Keras draws a float for it;
+and Keras' generators take no seed that is a tensor, hence TensorFlow's.
 """
 
 import tensorflow as tf

@@ -34,7 +34,7 @@ class Embeddings(keras.layers.Layer):
         self.norm = LayerNorm(epsilon, name="norm")
 
     def build(self, input_shape=None):
-        # Rows are cast after they are taken: casting a table of 30,522 rows to half precision costs more than the rest of this layer.
+        # Rows are cast after they are taken: casting a table of 30,522 rows costs more than the rest of this layer.
         self.token, self.position, self.segment = (
             self.add_weight(
                 name=name,

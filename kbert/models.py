@@ -41,7 +41,8 @@ class Classifier(TextModel):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
         if len(self.labels or ()) < 2:
             raise ValueError(
-                f"labels names the classes, two at least; got {self.labels}. Give labels=['negative', 'positive'] or the like."
+                f"labels names the classes, two at least; got {self.labels}. "
+                "Give labels=['negative', 'positive'] or the like."
             )
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels must differ from one another; got {list(self.labels)}.")

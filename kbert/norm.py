@@ -7,11 +7,12 @@ LAYER_NORM_EPSILON = 1e-12  # published BERT weights were trained with it; Keras
 
 
 class LayerNorm(keras.layers.Layer):
-    """gamma * (x - mean(x)) / sqrt(var(x) + epsilon) + beta, in float32 and out in float32: sums over blocks keep their precision
-    under any policy, and a CPU has no bfloat16 arithmetic but matrix products.
+    """gamma * (x - mean(x)) / sqrt(var(x) + epsilon) + beta, in float32 and out in float32.
+
+    Sums over blocks so keep their precision under any policy, and a CPU has no bfloat16 arithmetic but matrix products.
 
     Its gradient is written out: with y the normalized input, r = 1 / sqrt(var + epsilon) and g = gamma * upstream,
-    dx = r * (g - mean(g) - y * mean(g * y)), which takes half the passes over memory that differentiating each step takes.
+    dx = r * (g - mean(g) - y * mean(g * y)), half the passes over memory that differentiating each step takes.
 
     Args:
         epsilon: added to the variance.

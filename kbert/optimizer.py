@@ -1,8 +1,8 @@
 """AdamW as BERT is trained with, on TensorFlow's fused Adam kernel.
 
-Keras' AdamW updates a weight by some ten operations that each read and write all of it. The fused kernel makes one pass, which is a third of
-a training step of a small BERT on a CPU. The step is the same: Kingma and Ba 2015 (algorithm 1, epsilon as in its closing remark of section 2)
-with decoupled decay (Loshchilov and Hutter 2019).
+Keras' AdamW updates a weight by some ten operations that each read and write all of it; the fused kernel makes one
+pass, which saves a third of a training step of a small BERT on a CPU. The step is the same: Kingma and Ba 2015
+(algorithm 1, epsilon as in the closing remark of section 2) with decoupled decay (Loshchilov and Hutter 2019).
 """
 
 import keras
@@ -39,8 +39,8 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class AdamW(keras.optimizers.AdamW):
     """`keras.optimizers.AdamW` with its arguments and its results; only faster.
 
-    A gradient of a token table arrives as the rows that a batch touched. Rows of equal ids are summed before the norm is taken, so clipping
-    by `global_clipnorm` sees the true gradient.
+    A gradient of a token table arrives as the rows that a batch touched. Rows of equal ids are summed before the norm
+    is taken, so clipping by `global_clipnorm` sees the true gradient.
     """
 
     def update_step(self, gradient, variable, learning_rate):

@@ -16,8 +16,8 @@ class TextModel(keras.Model):
 
     Args:
         config: sizes, rates and activation.
-        tokenizer: {"vocabulary": path of vocab.txt, "lowercase": bool, "strip_accents": bool or None, "split_cjk": bool};
-            None for a model that is only ever given ids.
+        tokenizer: {"vocabulary": path of vocab.txt, "lowercase": bool, "strip_accents": bool or None,
+            "split_cjk": bool}; None for a model that is only ever given ids.
         labels: names of a head's classes, in the order of its outputs; None where it has none.
         seed: of the starting weights and of dropout.
         dtype: Keras dtype or policy, e.g. "mixed_bfloat16".
@@ -56,7 +56,7 @@ class TextModel(keras.Model):
 
     @property
     def tokenizer_spec(self) -> dict[str, Any]:
-        """What a pipeline needs to feed this model: the tokenizer's arguments, and the limits and labels to agree on."""
+        """What a pipeline needs to feed this model: the tokenizer's arguments, the limits and labels to agree on."""
         if self.tokenizer is None:
             raise ValueError(
                 "The tokenizer is part of a model that takes text; this one was built without. "
