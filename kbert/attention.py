@@ -27,7 +27,7 @@ class SelfAttention(keras.layers.Layer):
 
     def __init__(self, width: int, num_heads: int, dropout_rate: float, kernel_initializer, **kwargs):
         super().__init__(**kwargs)
-        self.num_heads, self.dropout_rate = num_heads, dropout_rate
+        self.num_heads, self.head_width, self.dropout_rate = num_heads, width // num_heads, dropout_rate
         self.query_key_value = keras.layers.Dense(
             3 * width,
             kernel_initializer=kernel_initializer("query_key_value"),
@@ -43,34 +43,23 @@ class SelfAttention(keras.layers.Layer):
         self.project.build(input_shape)
 
     def call(self, x, layout: Layout, seed=None):
-        rows = layout.to_rows(self.query_key_value(x))  # [N, D] -> [B, T, 3 D]
-        query, key, value = split_heads(rows, self.num_heads)
-        context = attend(query, key, value, layout.mask_bias, self.dropout_rate, seed)  # [B, T, D]
-        return self.project(layout.to_tokens(context))  # [N, D]
-
-
-def split_heads(rows, num_heads: int):
-    """[B, T, 3 D] -> three of [B, H, T, K]."""
-    num_rows, length, width = ops.shape(rows)
-    heads = ops.reshape(rows, [num_rows, length, 3, num_heads, width // (3 * num_heads)])
-    return ops.unstack(ops.transpose(heads, [2, 0, 3, 1, 4]), 3)
+        heads = layout.to_rows(self.query_key_value(x), 3, self.num_heads, self.head_width)  # [N, 3 D] -> [B, T, 3, H, K]
+        query, key, value = ops.unstack(ops.transpose(heads, [2, 0, 3, 1, 4]), 3)  # [B, H, T, K]
+        context = attend(query, key, value, layout.mask_bias, self.dropout_rate, seed)  # [B, T, H, K]
+        return self.project(ops.reshape(layout.to_tokens(context), [-1, self.project.units]))  # [N, D]
 
 
 def attend(query, key, value, mask_bias, dropout_rate: float, seed=None):
-    """softmax(Q K^T / sqrt(K) + mask_bias) V with the heads side by side again.
+    """softmax(Q K^T / sqrt(K) + mask_bias) V.
 
     Args:
         query, key, value: [B, H, T, K].
-        mask_bias: [B, 1, 1, T], added to the scores; None where every key is real.
+        mask_bias: [B, 1, 1, T], added to the scores.
         dropout_rate, seed: see `kbert.dropout.dropout`.
 
     Returns:
-        [B, T, D]
+        [B, T, H, K]
     """
-    scores = ops.matmul(query * (1.0 / math.sqrt(query.shape[-1])), ops.transpose(key, [0, 1, 3, 2]))  # [B, H, T, T]
-    if mask_bias is not None:
-        scores = scores + ops.cast(mask_bias, scores.dtype)
-    probabilities = dropout(ops.softmax(scores), dropout_rate, seed)
-    context = ops.transpose(ops.matmul(probabilities, value), [0, 2, 1, 3])  # [B, T, H, K]
-    num_rows, length, num_heads, head_width = ops.shape(context)
-    return ops.reshape(context, [num_rows, length, num_heads * head_width])
+    scores = ops.matmul(query, ops.transpose(key, [0, 1, 3, 2])) * (1.0 / math.sqrt(query.shape[-1]))  # [B, H, T, T]
+    probabilities = dropout(ops.softmax(scores + ops.cast(mask_bias, scores.dtype)), dropout_rate, seed)
+    return ops.transpose(ops.matmul(probabilities, value), [0, 2, 1, 3])

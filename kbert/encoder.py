@@ -66,8 +66,8 @@ class Encoder(TextModel):
     """BERT without a head: three id tensors in, vectors out.
 
     Inputs are a dict of int32 [B, T]: `input_word_ids`, `input_mask` (1 = a token, and every row starts with one) and
-    `input_type_ids` (0 first text, 1 second). Outputs are a dict: `sequence_output` [B, T, D], zero at padding where padding is
-    removed; `pooled_output` [B, D], tanh of a projection of [CLS]; `encoder_outputs`, the [B, T, D] of every block, last one last.
+    `input_type_ids` (0 first text, 1 second). Outputs are a dict: `sequence_output` [B, T, D], zero at padding;
+    `pooled_output` [B, D], tanh of a projection of [CLS]; `encoder_outputs`, the [B, T, D] of every block, last one last.
 
     Args: see `TextModel`.
 
@@ -75,9 +75,10 @@ class Encoder(TextModel):
     >>> from kbert import SIZES, Encoder
     >>> encoder = Encoder(SIZES["tiny"])
     >>> ids = keras.ops.convert_to_tensor([[101, 7592, 102, 0], [101, 7592, 2088, 102]])
-    >>> outputs = encoder({"input_word_ids": ids, "input_mask": keras.ops.cast(ids > 0, "int32"), "input_type_ids": 0 * ids})
-    >>> outputs["sequence_output"].shape.as_list(), outputs["pooled_output"].shape.as_list(), len(outputs["encoder_outputs"])
-    ([2, 4, 128], [2, 128], 2)
+    >>> mask = keras.ops.cast(ids > 0, "int32")
+    >>> outputs = encoder({"input_word_ids": ids, "input_mask": mask, "input_type_ids": 0 * ids})
+    >>> outputs["sequence_output"].shape.as_list(), outputs["pooled_output"].shape.as_list()
+    ([2, 4, 128], [2, 128])
 
     References: Devlin et al. 2019, https://arxiv.org/abs/1810.04805; google-research/bert modeling.py.
     """
@@ -126,7 +127,8 @@ class Encoder(TextModel):
 
     def call(self, inputs, training=False):
         layout, outputs = self.encode(inputs, self.noise_seed(training))
-        rows = [layout.to_rows(tokens) for tokens in outputs]
+        real = ops.cast(inputs["input_mask"], "float32")[:, :, None]  # [B, T, 1]
+        rows = [layout.to_rows(tokens, self.config.hidden_size) * real for tokens in outputs]
         return {
             "sequence_output": rows[-1],
             "pooled_output": self.pool(layout, outputs[-1]),
