@@ -79,4 +79,25 @@ def freeze(function: tf.types.experimental.ConcreteFunction) -> Callable[..., Ma
     """
     names = sorted(function.structured_outputs)  # the order in which TensorFlow lays a dict out
     frozen = convert_variables_to_constants_v2(function)
-    return lambda *tensors: dict(zip(names, frozen(*tensors), strict=True))
+    graph = without_gradients(frozen.graph.as_graph_def())
+    pruned = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), []).prune(
+        [tensor.name for tensor in frozen.inputs], [tensor.name for tensor in frozen.outputs]
+    )
+    return lambda *tensors: dict(zip(names, pruned(*tensors), strict=True))
+
+
+def without_gradients(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
+    """`graph` without the IdentityN that every custom gradient leaves around its operations: they keep others from being fused."""
+    passes = {node.name: list(node.input) for node in graph.node if node.op == "IdentityN"}
+
+    def source(name: str) -> str:
+        node, _, output = name.partition(":")
+        return source(passes[node][int(output or 0)]) if node in passes else name
+
+    kept = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    for node in graph.node:
+        if node.name not in passes:
+            copy = kept.node.add()
+            copy.CopyFrom(node)
+            copy.input[:] = [f"^{name[1:]}" if name.startswith("^") else source(name) for name in node.input]
+    return kept

@@ -67,7 +67,8 @@ class Encoder(TextModel):
 
     Inputs are a dict of int32 [B, T]: `input_word_ids`, `input_mask` (1 = a token, and every row starts with one) and
     `input_type_ids` (0 first text, 1 second). Outputs are a dict: `sequence_output` [B, T, D], zero at padding;
-    `pooled_output` [B, D], tanh of a projection of [CLS]; `encoder_outputs`, the [B, T, D] of every block, last one last.
+    `pooled_output` [B, D], tanh of a projection of [CLS]; `encoder_outputs`, the [B, T, D] of every block, last one
+    last.
 
     Args: see `TextModel`.
 
