@@ -39,8 +39,8 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 class AdamW(keras.optimizers.AdamW):
     """`keras.optimizers.AdamW` with its arguments and its results; only faster.
 
-    A gradient of a token table arrives as the rows that a batch touched. Rows of equal ids are summed before the norm
-    is taken, so clipping by `global_clipnorm` sees the true gradient.
+    A gradient of a token table arrives as the rows that a batch touched. Rows of equal ids are summed before anything
+    is clipped, so clipping sees the true gradient; Keras counts each row apart.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -66,9 +66,11 @@ class AdamW(keras.optimizers.AdamW):
         """Nothing: `update_step` decays, so that a weight is brought into the cache once."""
 
     def _clip_gradients(self, grads):
+        if not (self.clipnorm or self.global_clipnorm or self.clipvalue):
+            return grads
+        grads = [_sum_equal_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
-        grads = [_sum_equal_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
         values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in grads]
         norm = tf.sqrt(2.0 * tf.add_n([tf.nn.l2_loss(v) for v in values]))
         # Most steps need no clipping: then nothing is multiplied, and nothing written.
