@@ -114,6 +114,12 @@ class TextModel(keras.Model):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
         self.use_layout(Padded if jit_compile else Unpadded)
 
+    def fit(self, x=None, y=None, **kwargs):
+        """As Keras'. A dataset shuffles itself; without a word of that Keras warns that it will not."""
+        if y is None:
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, y, **kwargs)
+
     def use_layout(self, layout: type) -> None:
         """Sets `kbert.layout.Unpadded` or `Padded` for all further calls."""
         raise NotImplementedError
