@@ -3,12 +3,10 @@
 B texts, T tokens, C classes.
 """
 
-from collections.abc import Callable, Mapping
-
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from export.freezing import freeze
 from pipelines import WordPiece, pack
 
 ID_TENSORS = ("input_word_ids", "input_mask", "input_type_ids")
@@ -35,9 +33,8 @@ class TextClassification:
         self.text_names = ("text_a", "text_b") if pair else ("text",)
         self.labels = tuple(model.labels)
         ids = [tf.TensorSpec([None, None], tf.int32, name) for name in ID_TENSORS]
-        self._from_ids = freeze(
-            tf.function(lambda *tensors: self._answer(model, *tensors), autograph=False).get_concrete_function(*ids)
-        )
+        answer = tf.function(lambda *tensors: self._answer(model, *tensors), autograph=False)
+        self._from_ids = freeze(answer.get_concrete_function(*ids))
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The three functions by their names, traced."""
@@ -70,34 +67,3 @@ class TextClassification:
             "scores": scores,
             "label": tf.gather(labels, tf.argmax(scores, axis=-1)),
         }
-
-
-def freeze(function: tf.types.experimental.ConcreteFunction) -> Callable[..., Mapping[str, tf.Tensor]]:
-    """`function` with its variables as constants, which TensorFlow can then fold, fuse and lay out for the processor.
-
-    One text at a time costs what its operations cost, and this halves them.
-    """
-    names = sorted(function.structured_outputs)  # the order in which TensorFlow lays a dict out
-    frozen = convert_variables_to_constants_v2(function)
-    graph = without_gradients(frozen.graph.as_graph_def())
-    pruned = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), []).prune(
-        [tensor.name for tensor in frozen.inputs], [tensor.name for tensor in frozen.outputs]
-    )
-    return lambda *tensors: dict(zip(names, pruned(*tensors), strict=True))
-
-
-def without_gradients(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """`graph` without the IdentityN that every custom gradient leaves around its operations: they keep others from being fused."""
-    passes = {node.name: list(node.input) for node in graph.node if node.op == "IdentityN"}
-
-    def source(name: str) -> str:
-        node, _, output = name.partition(":")
-        return source(passes[node][int(output or 0)]) if node in passes else name
-
-    kept = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
-    for node in graph.node:
-        if node.name not in passes:
-            copy = kept.node.add()
-            copy.CopyFrom(node)
-            copy.input[:] = [f"^{name[1:]}" if name.startswith("^") else source(name) for name in node.input]
-    return kept
