@@ -39,6 +39,7 @@ def beside(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield unfinished
+        unfinished.chmod(0o666 & path.parent.stat().st_mode)  # as readable as its folder; safetensors keeps others out
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -125,6 +125,8 @@ def _written_beside(folder: Path, overwrite: bool, layout: str) -> Iterator[Path
     try:
         yield unfinished
         made = sorted(unfinished.iterdir(), key=lambda path: path.name in FILE_NAMES.values())
+        for path in made:
+            path.chmod(0o666 & ~_umask())  # safetensors keeps others out
         there = [path.name for path in made if (folder / path.name).exists()]
         if there and not overwrite:
             raise FileExistsError(

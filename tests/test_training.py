@@ -249,6 +249,11 @@ def test_a_checkpoint_of_another_model_is_refused(straight):
         checkpoints.restore(straight[2].best_checkpoint, other, with_optimizer=False)
 
 
+def test_whoever_may_read_the_folder_may_read_the_checkpoint(straight):
+    path = straight[2].last_checkpoint
+    assert path.stat().st_mode & 0o777 == path.parent.stat().st_mode & 0o666
+
+
 def test_checkpoints_are_whole_or_absent(straight, tmp_path, monkeypatch):
     import safetensors.numpy
 
