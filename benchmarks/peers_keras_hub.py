@@ -1,0 +1,97 @@
+"""KerasHub on the shared work, as its guides use it (padded to 128): python -m benchmarks.peers_keras_hub WORK ...
+
+The classifier has MiniLM's sizes and random weights; neither changes what a step costs.
+"""
+
+from benchmarks.texts import count_megabytes, questions, read_books, read_sst2
+from benchmarks.worker import (
+    BATCH,
+    LABELS,
+    LEARNING_RATE,
+    LINES,
+    MAX_LENGTH,
+    THREADS,
+    Job,
+    lap,
+    median_lap,
+    say_classified,
+    say_rate,
+    use_two_threads,
+    work,
+)
+
+
+def build_tokenizer(job: Job):
+    """KerasHub's BERT tokenizer with MiniLM's vocabulary."""
+    import keras_hub
+
+    return keras_hub.models.BertTokenizer(str(job.minilm / "vocab.txt"), lowercase=True)
+
+
+def build_classifier(job: Job):
+    """A text classifier of MiniLM's sizes that takes strings."""
+    import keras
+    import keras_hub
+
+    keras.config.set_dtype_policy(job.dtype)
+    tokenizer = build_tokenizer(job)
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=6,
+        num_heads=12,
+        hidden_dim=384,
+        intermediate_dim=1536,
+        max_sequence_length=512,
+    )
+    preprocessor = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=MAX_LENGTH)
+    return keras_hub.models.BertTextClassifier(backbone, num_classes=len(LABELS), preprocessor=preprocessor)
+
+
+def tokenize(job: Job) -> None:
+    """Lines of books -> ids in a tf.data pipeline."""
+    tf = use_two_threads()
+    tokenizer = build_tokenizer(job)
+    lines = read_books(job.data, job.amounts.megabytes)
+    ids = tf.data.Dataset.from_tensor_slices(lines).batch(LINES).map(tokenizer, THREADS).prefetch(THREADS)
+
+    def exhaust():
+        for _ in ids:
+            pass
+
+    exhaust()
+    spent = median_lap(exhaust, job.amounts.passes)
+    say_rate("books", count_megabytes(lines), "MB", spent, "not exact WordPiece")
+
+
+def classify(job: Job) -> None:
+    """Texts -> labels."""
+    use_two_threads()
+    classifier = build_classifier(job)
+
+    def label(texts):
+        answers = classifier.predict(list(texts), batch_size=BATCH, verbose=0).argmax(-1)
+        return [LABELS[index] for index in answers]
+
+    say_classified(label, questions(job.data), job.amounts, makes_batches=True)
+
+
+def finetune(job: Job) -> None:
+    """Steps of fit on SST-2 in the order of the file."""
+    tf = use_two_threads()
+    import keras
+
+    classifier = build_classifier(job)
+    classifier.compile(
+        optimizer=keras.optimizers.AdamW(LEARNING_RATE, global_clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    steps, warm_up = job.amounts.steps, job.amounts.warm_up_steps
+    batches = tf.data.Dataset.from_tensor_slices(tuple(read_sst2(job.data, "train"))).batch(BATCH)
+    classifier.fit(batches.take(warm_up), verbose=0)
+    spent = lap(lambda: classifier.fit(batches.skip(warm_up).take(steps), verbose=0))
+    say_rate("fine-tuning", steps * BATCH, "examples", spent, f"{steps} steps")
+
+
+if __name__ == "__main__":
+    work({"tokenize": tokenize, "classify": classify, "finetune": finetune}, __doc__)

@@ -1,0 +1,168 @@
+"""What every measuring process shares: its arguments, the amount of work, the clock, the lines that it prints.
+
+Standard library only: peers run this under a Python that has no package of ours.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BATCH, LINES, MAX_LENGTH = 32, 1024, 128  # texts of a batch; lines of a batch of books; tokens of a text, at most
+LEARNING_RATE = 5e-5
+THREADS = 2
+LABELS = ["negative", "positive"]
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much of a work is done; rates are per unit of it, so they may be compared between amounts.
+
+    Args:
+        megabytes: of books to tokenize.
+        questions: texts to classify, all of them by default.
+        warm_up_batches: that come before the clock starts; None is a whole pass.
+        passes: that are timed; the median counts.
+        singles: texts asked one at a time, after `warm_up_singles`.
+        steps: of training that are timed, after `warm_up_steps`.
+        training_examples: that a whole training or a pass of a pipeline takes, all by default.
+    """
+
+    megabytes: float = 20
+    questions: int | None = None
+    warm_up_batches: int | None = None
+    passes: int = 3
+    singles: int = 300
+    warm_up_singles: int = 20
+    steps: int = 100
+    warm_up_steps: int = 5
+    training_examples: int | None = None
+
+
+AMOUNTS = {
+    "full": Amounts(),
+    "slow": Amounts(warm_up_batches=5, passes=1, singles=30, warm_up_singles=3, steps=30, warm_up_steps=3),
+    "quick": Amounts(0.3, 64, 1, 1, 5, 1, 3, 1, 320),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of a measuring process."""
+
+    data: Path
+    minilm: Path | None
+    scratch: Path
+    dtype: str
+    seed: int
+    seeds: int
+    amounts: Amounts
+
+
+def work(works: Mapping[str, Callable[[Job], None]], description: str) -> None:
+    """Parses the command line and does the work that it names."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("work", choices=works)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--minilm", type=Path, help="folder of all-MiniLM-L6-v2's weights, for peers")
+    parser.add_argument("--scratch", type=Path, default=Path(), help="folder of what one work writes for another")
+    parser.add_argument("--dtype", choices=("float32", "mixed_bfloat16", "int8"), default="float32")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, one after another, where a work takes seeds")
+    parser.add_argument("--amounts", choices=AMOUNTS, default="full")
+    given = vars(parser.parse_args())
+    given["amounts"] = AMOUNTS[given["amounts"]]
+    works[given.pop("work")](Job(**given))
+
+
+def use_two_threads() -> Any:
+    """TensorFlow, set to the threads that everyone gets."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    tf.config.threading.set_inter_op_parallelism_threads(THREADS)
+    return tf
+
+
+class Lap(NamedTuple):
+    """Seconds that a call took, on the wall and of all its threads."""
+
+    wall: float
+    cpu: float
+
+
+def lap(call: Callable[[], Any]) -> Lap:
+    """Times one call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    return Lap(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def median_lap(call: Callable[[], Any], times: int) -> Lap:
+    """Medians over several calls."""
+    laps = [lap(call) for _ in range(times)]
+    return Lap(statistics.median(one.wall for one in laps), statistics.median(one.cpu for one in laps))
+
+
+def say(figure: str, value: float, unit: str, cpu_ms: float | None = None, note: str = "") -> None:
+    """Prints a figure as a line of JSON.
+
+    Args:
+        figure: what was measured.
+        value: in `unit`; a unit that ends in "/s" or is "%" is better when larger, any other when smaller.
+        cpu_ms: milliseconds of all threads for one unit of the work, which a busy machine changes less than the wall.
+        note: what a reader must know to compare it.
+    """
+    line = {"figure": figure, "value": value, "unit": unit, "cpu_ms": cpu_ms, "peak_mb": peak_megabytes(), "note": note}
+    print(json.dumps(line), flush=True)
+
+
+def say_rate(figure: str, count: float, unit: str, spent: Lap, note: str = "") -> None:
+    """Prints how many units a second a lap did."""
+    say(figure, count / spent.wall, f"{unit}/s", spent.cpu / count * 1e3, note)
+
+
+Label = Callable[[Sequence[str]], Sequence[str]]
+
+
+def say_classified(label: Label, texts: list[str], amounts: Amounts, makes_batches: bool = False) -> None:
+    """Measures a classifier: texts/s in batches, and milliseconds for one text at a time.
+
+    Args:
+        label: texts -> their labels as strings.
+        texts: what is asked.
+        amounts: how many of them, how often.
+        makes_batches: `label` takes any number of texts and makes batches of 32 itself.
+    """
+
+    def label_all(texts: list[str]) -> None:
+        step = len(texts) if makes_batches else BATCH
+        for start in range(0, len(texts), step):
+            label(texts[start : start + step])
+
+    texts = texts[: amounts.questions]
+    label_all(texts if amounts.warm_up_batches is None else texts[: amounts.warm_up_batches * BATCH])
+    spent = median_lap(lambda: label_all(texts), amounts.passes)
+    say_rate("batches of 32", len(texts), "texts", spent)
+    singles = texts[: amounts.singles]
+    for text in singles[: amounts.warm_up_singles]:
+        label([text])
+    laps = [lap(lambda text=text: label([text])) for text in singles]
+    milliseconds = statistics.quantiles((one.wall * 1e3 for one in laps), n=100, method="inclusive")
+    cpu_ms = statistics.mean(one.cpu for one in laps) * 1e3
+    note = "" if len(singles) == Amounts().singles else f"{len(singles)} texts"
+    say("one text, p50", milliseconds[49], "ms", cpu_ms, note)
+    if len(singles) >= 100:  # fewer have no 99th percentile
+        say("one text, p99", milliseconds[98], "ms", cpu_ms)
+
+
+def peak_megabytes() -> float:
+    """Most memory that this process has held, in million bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # macOS counts bytes, Linux KiB
