@@ -5,6 +5,8 @@ pass, which saves a third of a training step of a small BERT on a CPU. The step 
 (algorithm 1, epsilon as in the closing remark of section 2) with decoupled decay (Loshchilov and Hutter 2019).
 """
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -41,7 +43,20 @@ class AdamW(keras.optimizers.AdamW):
 
     A gradient of a token table arrives as the rows that a batch touched. Rows of equal ids are summed before anything
     is clipped, so clipping sees the true gradient; Keras counts each row apart.
+
+    Args:
+        not_decayed: names of the weights that do not decay, e.g. ("bias",). Kept in the config, as what is given to
+            `exclude_from_weight_decay` is not.
     """
+
+    def __init__(self, *args, not_decayed: Sequence[str] = (), **kwargs):
+        super().__init__(*args, **kwargs)
+        self.not_decayed = tuple(not_decayed)
+        if self.not_decayed:
+            self.exclude_from_weight_decay(var_names=list(self.not_decayed))
+
+    def get_config(self):
+        return {**super().get_config(), "not_decayed": self.not_decayed}
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -104,9 +119,7 @@ def adamw(
     rate = learning_rate
     if total_steps is not None:
         rate = WarmupLinearDecay(learning_rate, total_steps, int(warmup * total_steps))
-    optimizer = AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm, epsilon=1e-6)
-    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
-    return optimizer
+    return AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm, epsilon=1e-6, not_decayed=NOT_DECAYED)
 
 
 def _dense(gradient, shape) -> tf.Tensor:

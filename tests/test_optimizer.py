@@ -125,6 +125,8 @@ def test_optimizer_comes_back_from_its_config(total):
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert isinstance(again, AdamW)
     assert again.get_config() == optimizer.get_config()
+    first, second = train(optimizer), train(again)  # what is not decayed is part of it
+    assert all(np.array_equal(first[name], second[name]) for name in SHAPES)
 
 
 def test_resumed_from_its_variables_it_goes_on_as_if_never_stopped():
