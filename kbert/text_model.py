@@ -35,6 +35,8 @@ class TextModel(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if isinstance(labels, str) or not all(isinstance(label, str) for label in labels or ()):
+            raise ValueError(f"labels is a list of strings; got {labels!r}. Write numbers as ['0', '1'].")
         self.config, self.seed = config, seed
         self.tokenizer = dict(tokenizer) if tokenizer else None
         self.labels = tuple(labels) if labels else None
@@ -114,11 +116,16 @@ class TextModel(keras.Model):
         super().compile(*args, jit_compile=jit_compile, **kwargs)
         self.use_layout(Padded if jit_compile else Unpadded)
 
-    def fit(self, x=None, y=None, **kwargs):
+    def compile_from_config(self, config):
+        """As Keras', which leaves a loaded model uncompiled where its class has a `compile` of its own, and warns."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
         """As Keras'. A dataset shuffles itself; without a word of that Keras warns that it will not."""
-        if y is None:
+        if y is None and not args:
             kwargs.setdefault("shuffle", False)
-        return super().fit(x, y, **kwargs)
+        return super().fit(x, y, *args, **kwargs)
 
     def use_layout(self, layout: type) -> None:
         """Sets `kbert.layout.Unpadded` or `Padded` for all further calls."""
