@@ -29,7 +29,7 @@ def freeze(function: tf.types.experimental.ConcreteFunction) -> Callable[..., Ma
 
 
 def without_gradients(graph: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """`graph` without the IdentityN that every custom gradient leaves around its operations: they keep others from being fused."""
+    """`graph` without the IdentityN that custom gradients leave: they keep the operations around from being fused."""
     passes = {node.name: list(node.input) for node in graph.node if node.op == "IdentityN"}
 
     def source(name: str) -> str:

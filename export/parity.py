@@ -15,7 +15,7 @@ TEXTS = (
 )
 
 
-class ParityError(RuntimeError):
+class ParityError(ValueError):
     """The exported model's answers are not the trained model's."""
 
 
@@ -40,12 +40,13 @@ def check_parity(folder: Path, model: keras.Model, serving) -> float:
         columns = [tf.constant(texts) for _ in serving.text_names]
         expected = tf.nn.softmax(model(serving.tokenize(*columns), training=False)).numpy()
         answers = serve(**dict(zip(serving.text_names, columns, strict=True)))
-        worst = max(worst, float(np.abs(answers["scores"].numpy() - expected).max()))
+        difference = float(np.abs(answers["scores"].numpy() - expected).max())
         labels = [label.decode() for label in answers["label"].numpy()]
-        # NaN compares as different, and is.
-        if not worst <= TOLERANCE or labels != [serving.labels[i] for i in expected.argmax(-1)]:
+        # NaN is neither more nor less than the tolerance: it must fail too.
+        if not difference <= TOLERANCE or labels != [serving.labels[i] for i in expected.argmax(-1)]:
             raise ParityError(
-                f"An exported model answers as the trained one, to {TOLERANCE}; scores differ by {worst:.2g}, "
+                f"An exported model answers as the trained one, to {TOLERANCE}; scores differ by {difference:.2g}, "
                 f"labels are {labels}. Nothing was written. Check that the weights are finite; report this otherwise."
             )
+        worst = max(worst, difference)
     return worst

@@ -1,6 +1,5 @@
 """A SavedModel that takes strings: tokenizer, model and labels in one folder for tensorflow + tensorflow_text."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -38,10 +37,12 @@ def saved_model(
         ParityError: the exported answers are not the model's.
     """
     out, spec = Path(out), model.tokenizer_spec
-    length = max_length or spec["max_positions"]
+    length = spec["max_positions"] if max_length is None else max_length
     if length > spec["max_positions"]:
         raise ValueError(f"max_length is at most {spec['max_positions']} for this model; got {length}. Lower it.")
-    if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out is a new or empty folder; {out} is a file. Choose another name.")
+    if out.exists() and not overwrite and any(out.iterdir()):
         raise ValueError(f"out is a new or empty folder; {out} holds files. Choose another, or pass overwrite=True.")
     model = model.in_float32()
     serving = TextClassification(model, WordPiece.from_spec(spec), length, pair)
@@ -56,7 +57,7 @@ def saved_model(
         write_warmup_requests(folder, serving.text_names)
         check_parity(folder, model, serving)
         if out.exists():
-            shutil.rmtree(out)
+            out.rename(Path(scratch) / "replaced")
         folder.rename(out)
     return out
 

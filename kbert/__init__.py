@@ -15,6 +15,8 @@ _HOMES = {
     "AdamW": "kbert.optimizer",
     "WarmupLinearDecay": "kbert.optimizer",
     "adamw": "kbert.optimizer",
+    "Recipe": "kbert.training",
+    "finetune": "kbert.training",
 }
 __all__ = list(_HOMES)
 

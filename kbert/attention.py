@@ -43,7 +43,9 @@ class SelfAttention(keras.layers.Layer):
         self.project.build(input_shape)
 
     def call(self, x, layout: Layout, seed=None):
-        heads = layout.to_rows(self.query_key_value(x), 3, self.num_heads, self.head_width)  # [N, 3 D] -> [B, T, 3, H, K]
+        heads = layout.to_rows(
+            self.query_key_value(x), 3, self.num_heads, self.head_width
+        )  # [N, 3 D] -> [B, T, 3, H, K]
         query, key, value = ops.unstack(ops.transpose(heads, [2, 0, 3, 1, 4]), 3)  # [B, H, T, K]
         context = attend(query, key, value, layout.mask_bias, self.dropout_rate, seed)  # [B, T, H, K]
         return self.project(ops.reshape(layout.to_tokens(context), [-1, self.project.units]))  # [N, D]

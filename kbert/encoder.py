@@ -114,7 +114,10 @@ class Encoder(TextModel):
     def encode(self, inputs: dict, seed=None) -> tuple[Layout, list]:
         """The layout of the batch and every block's output [N, D], for heads that need no more than some tokens."""
         layout = self.layout(inputs["input_mask"])
-        ids, types = layout.to_tokens(inputs["input_word_ids"]), layout.to_tokens(inputs["input_type_ids"])  # [N]
+        # Cast, which is nothing where they are int32: Keras builds a model under tf.distribute on made-up float inputs.
+        ids, types = (
+            ops.cast(layout.to_tokens(inputs[name]), "int32") for name in ("input_word_ids", "input_type_ids")
+        )  # [N]
         x = self.embeddings(ids, types, layout=layout, seed=site_seed(seed, 0))
         outputs = []
         for i, block in enumerate(self.blocks):

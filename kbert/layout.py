@@ -85,7 +85,7 @@ def _mask_bias(input_mask: tf.Tensor) -> tf.Tensor:
 
 
 def _gather(values: tf.Tensor, index: tf.Tensor, gradient) -> tf.Tensor:
-    """values[index] with a gradient that knows the layout: TensorFlow's own sums rows that might be equal, one by one."""
+    """values[index], with a gradient that knows the layout: TensorFlow's own sums rows that might be equal."""
 
     @tf.custom_gradient
     def gather(values):
