@@ -131,7 +131,7 @@ def _pack_two(first, second, wordpiece: WordPiece, max_length: int, length: int 
     )  # [B, 1] both
     middle = kept_first + 1  # where the first [SEP] stands
     end = middle + kept_second + 1  # where the last one does
-    width = length or tf.maximum(tf.reduce_max(end) + 1, 0)  # the maximum of no rows is the least integer
+    width = length or tf.maximum(tf.reduce_max(end) + 1, PAIR_SPECIALS)  # the maximum of no rows is the least integer
     place = tf.range(width, dtype=dtype)  # [T]
     specials = tf.constant([wordpiece.pad_id, wordpiece.cls_id, wordpiece.sep_id], first.dtype)
     table = tf.concat([specials, first.values, second.values], axis=0)
