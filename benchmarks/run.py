@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,9 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--seeds is 1 or more; got {given.seeds}.")
     try:
         data, minilm = find_data(given.data), hubs.minilm()
-        run = describe(given)
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+    except FileNotFoundError as error:
         parser.error(str(error))
+    if not shutil.which(given.peer_python):
+        parser.error(f"--peer-python is the path of a Python; got {given.peer_python}. Check it, or leave it out.")
+    run = describe(given)
     pin_to_two_cores()
     keep(run)
     with tempfile.TemporaryDirectory(prefix="kbert-bench-") as scratch:

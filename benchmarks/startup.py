@@ -3,6 +3,7 @@
 Each work is a fresh process; `commands` starts further ones.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 from benchmarks.ours import PRESET, saved_model_folder
 from benchmarks.texts import questions, sst2_file
-from benchmarks.worker import BATCH, LABELS, LEARNING_RATE, MAX_LENGTH, Job, lap, say, use_two_threads, work
+from benchmarks.worker import BATCH, LABELS, LEARNING_RATE, MAX_LENGTH, Job, megabytes, say, use_two_threads, work
 
 COMMANDS = {
     "python -c pass": ("-c", "pass"),
@@ -24,13 +25,25 @@ COMMANDS = {
 def commands(job: Job) -> None:
     """Whole processes, from their start to their end; the first start, which fills caches, does not count."""
     for name, words in COMMANDS.items():
-        seconds = [lap(lambda words=words: start(words)).wall for _ in range(job.amounts.passes + 1)]
-        say(name, statistics.median(seconds[1:]), "s")
+        starts = [start(words) for _ in range(job.amounts.passes + 1)][1:]
+        seconds, cpu_ms, peaks = (statistics.median(column) for column in zip(*starts, strict=True))
+        say(name, seconds, "s", cpu_ms, peak_mb=peaks)
 
 
-def start(words: tuple[str, ...]) -> None:
-    """Runs a Python to its end."""
-    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def start(words: tuple[str, ...]) -> tuple[float, float, float]:
+    """Runs a Python to its end: seconds, milliseconds of all its threads, million bytes at most.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)  # what subprocess itself does, with the resources used
+    seconds = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return seconds, (usage.ru_utime + usage.ru_stime) * 1e3, megabytes(usage)
 
 
 def training(job: Job) -> None:

@@ -110,7 +110,9 @@ def median_lap(call: Callable[[], Any], times: int) -> Lap:
     return Lap(statistics.median(one.wall for one in laps), statistics.median(one.cpu for one in laps))
 
 
-def say(figure: str, value: float, unit: str, cpu_ms: float | None = None, note: str = "") -> None:
+def say(
+    figure: str, value: float, unit: str, cpu_ms: float | None = None, note: str = "", peak_mb: float | None = None
+) -> None:
     """Prints a figure as a line of JSON.
 
     Args:
@@ -118,9 +120,11 @@ def say(figure: str, value: float, unit: str, cpu_ms: float | None = None, note:
         value: in `unit`; a unit that ends in "/s" or is "%" is better when larger, any other when smaller.
         cpu_ms: milliseconds of all threads for one unit of the work, which a busy machine changes less than the wall.
         note: what a reader must know to compare it.
+        peak_mb: most memory held, in million bytes; by default by this process until now.
     """
-    line = {"figure": figure, "value": value, "unit": unit, "cpu_ms": cpu_ms, "peak_mb": peak_megabytes(), "note": note}
-    print(json.dumps(line), flush=True)
+    line = {"figure": figure, "value": value, "unit": unit, "cpu_ms": cpu_ms, "note": note}
+    peak = megabytes(resource.getrusage(resource.RUSAGE_SELF)) if peak_mb is None else peak_mb
+    print(json.dumps(line | {"peak_mb": peak}), flush=True)
 
 
 def say_rate(figure: str, count: float, unit: str, spent: Lap, note: str = "") -> None:
@@ -162,7 +166,6 @@ def say_classified(label: Label, texts: list[str], amounts: Amounts, makes_batch
         say("one text, p99", milliseconds[98], "ms", cpu_ms)
 
 
-def peak_megabytes() -> float:
-    """Most memory that this process has held, in million bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6  # macOS counts bytes, Linux KiB
+def megabytes(usage: resource.struct_rusage) -> float:
+    """Most memory that a process has held, in million bytes."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6  # macOS counts bytes, Linux KiB
