@@ -51,6 +51,8 @@ class AdamW(keras.optimizers.AdamW):
 
     def __init__(self, *args, not_decayed: Sequence[str] = (), **kwargs):
         super().__init__(*args, **kwargs)
+        if self.amsgrad:
+            raise ValueError("amsgrad must be False: the fused kernel has none; got True. Use keras.optimizers.AdamW.")
         self.not_decayed = tuple(not_decayed)
         if self.not_decayed:
             self.exclude_from_weight_decay(var_names=list(self.not_decayed))

@@ -16,7 +16,7 @@ from kbert.optimizer import adamw
 
 @every_trained_model
 def test_fit_learns_a_toy_task_with_no_loss_given(case):
-    model = case.make(initializer_range=0.1)
+    model = case.make(initializer_range=0.1, num_hidden_layers=1)
     model.compile(adamw(2e-2))
     history = model.fit(toy(case), epochs=12, verbose=0).history
     assert history["loss"][-1] < 0.6 * history["loss"][0]
@@ -40,6 +40,29 @@ def test_fit_takes_arrays_and_positional_arguments_as_keras_does(case):
     arrays = {name: x.numpy() for name, x in tensors.items()}
     history = model.fit(arrays, labels.numpy(), 8, 2, 0)
     assert len(history.history["loss"]) == 2
+
+
+@every_trained_model
+@pytest.mark.parametrize("settings", [{"run_eagerly": True}, {"steps_per_execution": 2}], ids=lambda x: next(iter(x)))
+def test_settings_of_compile_change_no_result(case, settings):
+    ends = []
+    for given in ({}, settings):
+        model = case.make(num_hidden_layers=1)
+        model.compile(adamw(1e-2), **given)
+        model.fit(toy(case, count=32), verbose=0)
+        ends.append(weights_of(model))
+    assert all(differ(ends[0][name], ends[1][name]) < 1e-5 for name in ends[0])
+
+
+@every_trained_model
+def test_what_is_frozen_stays(case):
+    model = case.make(num_hidden_layers=1)
+    model.encoder.trainable = False
+    model.compile(adamw(1e-2))
+    before = weights_of(model)
+    model.fit(toy(case, count=16), verbose=0)
+    changed = {name for name, after in weights_of(model).items() if differ(before[name], after)}
+    assert changed == set(case.head)
 
 
 @every_trained_model

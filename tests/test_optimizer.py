@@ -51,6 +51,8 @@ ARGUMENTS = {
     "not reached": {"weight_decay": 0.3, "global_clipnorm": 1e4},
     "each clipped": {"clipnorm": 0.7},
     "values clipped": {"clipvalue": 0.2},
+    "accumulated": {"weight_decay": 0.3, "global_clipnorm": 0.5, "gradient_accumulation_steps": 2},
+    "averaged": {"weight_decay": 0.3, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 2},
     "other betas": {"beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-3},
 }
 
@@ -69,6 +71,11 @@ def test_steps_are_those_of_keras(arguments, in_graph):
     for name in SHAPES:
         assert not np.allclose(ours[name], start[name], atol=1e-3)
         np.testing.assert_allclose(ours[name], keras_own[name], atol=1e-6, err_msg=name)
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(ValueError, match="amsgrad .* keras.optimizers.AdamW"):
+        AdamW(0.1, amsgrad=True)
 
 
 def test_steps_are_those_of_keras_on_a_schedule():
