@@ -153,7 +153,8 @@ def say_classified(label: Label, texts: list[str], amounts: Amounts, makes_batch
     texts = texts[: amounts.questions]
     label_all(texts if amounts.warm_up_batches is None else texts[: amounts.warm_up_batches * BATCH])
     spent = median_lap(lambda: label_all(texts), amounts.passes)
-    say_rate("batches of 32", len(texts), "texts", spent)
+    note = "" if amounts.passes == Amounts().passes else f"{amounts.passes} pass"
+    say_rate("batches of 32", len(texts), "texts", spent, note)
     singles = texts[: amounts.singles]
     for text in singles[: amounts.warm_up_singles]:
         label([text])
