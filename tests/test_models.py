@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from model_cases import LENGTHS, REAL, B, T, differ, every_model, inputs, weights_of
+from model_cases import LENGTHS, REAL, B, T, differ, every_model, every_trained_model, inputs, weights_of
 
 from kbert.layout import Padded, Unpadded
 from kbert.weights.table import shapes
@@ -70,6 +70,18 @@ def test_half_precision_is_close_to_float32(case):
     spread = float(np.std(expected))
     assert 0 < differ(expected, actual) < 0.1 * max(spread, 1.0)
     assert differ(case.per_text(half.in_float32()(inputs())), expected) < 1e-6
+
+
+@every_trained_model
+def test_a_head_drops_in_training_and_never_at_inference(case):
+    model, batch = case.make(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.0), inputs()
+    model.encoder.embeddings.dropout_rate = 0.0
+    for block in model.encoder.blocks:
+        block.rate = 0.0
+    plain, first, second = (case.per_text(model(batch, training=training)) for training in (False, True, True))
+    assert differ(plain, first) > 1e-2
+    assert differ(first, second) > 1e-2
+    assert differ(plain, case.per_text(model(batch))) == 0
 
 
 @every_model
