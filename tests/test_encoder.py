@@ -183,6 +183,22 @@ def test_dropout_is_drawn_anew_each_step_and_never_at_inference():
     np.testing.assert_array_equal(model(batch)["pooled_output"], model(batch)["pooled_output"])
 
 
+def test_every_place_that_drops_has_its_rate_and_a_seed_of_its_own(monkeypatch):
+    """Embeddings, and in each block attention's probabilities and both sums (Devlin et al. 2019, appendix A.2)."""
+    model, seen = encoder(hidden_dropout_prob=0.25, attention_probs_dropout_prob=0.5), []
+
+    def record(x, rate, seed):
+        seen.append((len(x.shape), rate, tuple(seed.numpy().tolist())))
+        return x
+
+    for module in ("attention", "embeddings", "encoder"):
+        monkeypatch.setattr(f"kbert.{module}.dropout", record)
+    model(inputs(), training=True)
+    block = [(4, 0.5), (2, 0.25), (2, 0.25)]  # rank and rate: [B, H, T, T], then [N, D] twice
+    assert [place[:2] for place in seen] == [(2, 0.25), *block * L]
+    assert len({seed for *_, seed in seen}) == len(seen)
+
+
 def weighted(outputs):
     """One number that depends on every weight."""
     tokens, pooled = outputs["sequence_output"], outputs["pooled_output"]
