@@ -19,8 +19,7 @@ def saved_model(
 
     The folder holds the signatures `serving_default`, `tokenize` and `from_ids` (see `export.serving`), labels and
     vocabulary under `assets/`, and `assets.extra/tf_serving_warmup_requests` for TensorFlow Serving. Weights are
-    float32 constants of the graph. Before it gets its name, the folder is loaded and its answers are compared with the
-    model's.
+    float32. Before it gets its name, the folder is loaded and its answers are compared with the model's.
 
     Args:
         model: a `kbert.Classifier`.
@@ -50,6 +49,7 @@ def saved_model(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         folder = Path(scratch) / "saved_model"
         module = tf.Module()
+        module.weights = serving.variables
         module.vocabulary = tf.saved_model.Asset(_asset(scratch, "vocab.txt", serving.wordpiece.vocabulary))
         module.labels = tf.saved_model.Asset(_asset(scratch, "labels.txt", serving.labels))
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)

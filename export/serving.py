@@ -6,7 +6,7 @@ B texts, T tokens, C classes.
 import keras
 import tensorflow as tf
 
-from export.freezing import freeze
+from export.tracing import is_small, trace
 from pipelines import WordPiece, pack
 
 ID_TENSORS = ("input_word_ids", "input_mask", "input_type_ids")
@@ -26,6 +26,8 @@ class TextClassification:
             which sum to 1, `label` string [B].
         tokenize: the same strings -> the three id tensors, int32 [B, T], T the longest of the batch.
         from_ids: the three id tensors -> what serving_default gives.
+
+    `variables` are what the module that is saved has to hold.
     """
 
     def __init__(self, model: keras.Model, wordpiece: WordPiece, max_length: int, pair: bool = False):
@@ -33,8 +35,8 @@ class TextClassification:
         self.text_names = ("text_a", "text_b") if pair else ("text",)
         self.labels = tuple(model.labels)
         ids = [tf.TensorSpec([None, None], tf.int32, name) for name in ID_TENSORS]
-        answer = tf.function(lambda *tensors: self._answer(model, *tensors), autograph=False)
-        self._from_ids = freeze(answer.get_concrete_function(*ids))
+        self.variables = [weight.value for weight in model.weights if not is_small(weight)]
+        self._from_ids = trace(lambda *tensors: self._answer(model, *tensors), model, ids)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The three functions by their names, traced."""
