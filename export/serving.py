@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from export.tracing import is_small, trace
+from kbert.layout import Unpadded
 from pipelines import WordPiece, pack
 
 ID_TENSORS = ("input_word_ids", "input_mask", "input_type_ids")
@@ -36,7 +37,11 @@ class TextClassification:
         self.labels = tuple(model.labels)
         ids = [tf.TensorSpec([None, None], tf.int32, name) for name in ID_TENSORS]
         self.variables = [weight.value for weight in model.weights if not is_small(weight)]
-        self._from_ids = trace(lambda *tensors: self._answer(model, *tensors), model, ids)
+        layout = model.use_layout(Unpadded)  # also for a model that was trained padded, under XLA
+        try:
+            self._from_ids = trace(lambda *tensors: self._answer(model, *tensors), model, ids)
+        finally:
+            model.use_layout(layout)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The three functions by their names, traced."""

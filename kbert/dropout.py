@@ -21,7 +21,8 @@ def site_seed(seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """Zeroes each element with probability `rate` and scales the others by 1 / (1 - rate) (Srivastava et al. 2014).
 
-    `rate` is rounded to 1/256, and the scale is that of the rounded rate: the mean stays what it was.
+    `rate` is rounded to 1/256, to 1/256 at least and 255/256 at most; the scale is that of the rounded rate, so the
+    mean stays what it was.
 
     Args:
         x: float, any shape.
@@ -31,9 +32,9 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     >>> dropout(tf.ones([4]), 0.5, None).numpy().tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
-    threshold = round(rate * 256)
-    if seed is None or not threshold:
+    if seed is None or not rate:
         return x
+    threshold = min(max(round(rate * 256), 1), 255)
     size = tf.size(x)
     words = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
     byte = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], tf.shape(x))

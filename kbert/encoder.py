@@ -108,8 +108,9 @@ class Encoder(TextModel):
     def _block(self, name: str) -> Block:
         return Block(self.config, lambda part: self.initializer(f"{name}/{part}"), dtype=self.dtype_policy, name=name)
 
-    def use_layout(self, layout: type[Layout]) -> None:
-        self.layout = layout
+    def use_layout(self, layout: type[Layout]) -> type[Layout]:
+        before, self.layout = self.layout, layout
+        return before
 
     def encode(self, inputs: dict, seed=None) -> tuple[Layout, list]:
         """The layout of the batch and every block's output [N, D], for heads that need no more than some tokens."""

@@ -66,5 +66,5 @@ class Classifier(TextModel):
             **kwargs,
         )
 
-    def use_layout(self, layout: type) -> None:
-        self.encoder.use_layout(layout)
+    def use_layout(self, layout: type) -> type:
+        return self.encoder.use_layout(layout)

@@ -3,8 +3,6 @@
 import keras
 from keras import ops
 
-LAYER_NORM_EPSILON = 1e-12  # published BERT weights were trained with it; Keras would use 1e-3
-
 
 class LayerNorm(keras.layers.Layer):
     """gamma * (x - mean(x)) / sqrt(var(x) + epsilon) + beta, in float32 and out in float32.
@@ -20,7 +18,7 @@ class LayerNorm(keras.layers.Layer):
     Shapes: [N, D] -> [N, D].
     """
 
-    def __init__(self, epsilon: float = LAYER_NORM_EPSILON, **kwargs):
+    def __init__(self, epsilon: float, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.epsilon = epsilon
 

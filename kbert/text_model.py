@@ -127,8 +127,8 @@ class TextModel(keras.Model):
             kwargs.setdefault("shuffle", False)
         return super().fit(x, y, *args, **kwargs)
 
-    def use_layout(self, layout: type) -> None:
-        """Sets `kbert.layout.Unpadded` or `Padded` for all further calls."""
+    def use_layout(self, layout: type) -> type:
+        """Sets `kbert.layout.Unpadded` or `Padded` for all further calls, and returns the one before."""
         raise NotImplementedError
 
     def in_float32(self):

@@ -16,8 +16,8 @@ TINY_VOCABULARY = (
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of public data sets beside the checkout; tests that need it are skipped where it is absent."""
-    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    """The folder of public data sets, $KBERT_DATA or beside the checkout; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("KBERT_DATA") or Path(__file__).parents[1].parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}")
     return folder

@@ -73,3 +73,9 @@ def test_gradient_has_the_mask_of_the_values():
 
 def test_empty_tensors_stay_empty():
     assert dropout(tf.zeros([0, WIDTH]), 0.5, SEED).shape == (0, WIDTH)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.999])
+def test_rates_at_the_ends_drop_some_and_keep_some(rate):
+    kept = np.count_nonzero(dropout(tf.ones([40_000]), rate, tf.constant([3, 5])))
+    assert 0 < kept < 40_000

@@ -180,3 +180,18 @@ def test_saved_model_cli_shows_it(folder):
     )
     assert run.returncode == 0, run.stderr[-2000:]
     assert all(f"signature_def['{name}']" in run.stdout for name in SIGNATURES)
+
+
+def test_a_model_trained_padded_is_served_unpadded(model):
+    from export.serving import TextClassification
+    from kbert.layout import Padded
+    from pipelines import WordPiece
+
+    before = model.use_layout(Padded)
+    try:
+        serving = TextClassification(model, WordPiece.from_spec(model.tokenizer_spec), 16)
+        assert model.encoder.layout is Padded
+    finally:
+        model.use_layout(before)
+    graph = serving.signatures()["from_ids"].graph.as_graph_def()
+    assert any(node.op == "Where" for function in graph.library.function for node in function.node_def)
