@@ -48,17 +48,26 @@ def restore(path: Path, model: keras.Model, *, with_optimizer: bool) -> dict[str
     """Reads a checkpoint into a model (and its built optimizer), and returns the trainer's state.
 
     Raises:
-        ValueError: the file's tensors are not those of this model; names the first few.
+        ValueError: the file's tensors are not those of this model; names the first few. Or the file is damaged.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     named = variables(model, with_optimizer=with_optimizer)
-    with safe_open(path, "numpy") as file:
-        names = set(file.keys())
-        wrong = sorted(names ^ set(named))
-        wrong += [n for n in sorted(names & set(named)) if file.get_slice(n).get_shape() != list(named[n].shape)]
-        if wrong:
-            raise ValueError(f"A checkpoint fits the model that wrote it; {path} differs in {', '.join(wrong[:4])}.")
-        for name, variable in named.items():
-            variable.assign(file.get_tensor(name))
-        return json.loads(file.metadata()[STATE])
+    damaged = f"A checkpoint is a whole safetensors file with {STATE} in its metadata; {path} is damaged"
+    remedy = "Bring it back from a copy, or train anew with --overwrite instead of --resume."
+    try:
+        with safe_open(path, "numpy") as file:
+            state = json.loads((file.metadata() or {}).get(STATE, "null"))
+            if not isinstance(state, dict):
+                raise ValueError(f"{damaged}: {STATE} is {state!r}. {remedy}")
+            names = set(file.keys())
+            wrong = sorted(names ^ set(named))
+            wrong += [n for n in sorted(names & set(named)) if file.get_slice(n).get_shape() != list(named[n].shape)]
+            if wrong:
+                told = ", ".join(wrong[:4])
+                raise ValueError(f"A checkpoint fits the model that wrote it; {path} differs in {told}.")
+            for name, variable in named.items():
+                variable.assign(file.get_tensor(name))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{damaged}: {error}. {remedy}") from error
+    return state

@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 TASK, METRICS, CONFIG, REPORT = "task.json", "metrics.jsonl", "config.json", "report.md"
+# What a new run takes away of an old one before its task.json is replaced: first what says that the run is finished.
+REPLACED = (
+    *(CONFIG, "checkpoints", "model.safetensors", "vocab.txt", "tokenizer_config.json", "logs", METRICS),
+    *(REPORT, "learning_curve.png", "confusion_matrix.png"),
+)
 
 
 class RunError(ValueError):
@@ -97,8 +102,30 @@ class Run:
 
     @property
     def task(self) -> dict[str, Any]:
-        """What task.json says."""
-        return json.loads((self.folder / TASK).read_text("utf-8"))
+        """What task.json says.
+
+        Raises:
+            RunError: it is no JSON object.
+        """
+        return self.task_with()
+
+    def task_with(self, *keys: str) -> dict[str, Any]:
+        """What task.json says, with at least these keys.
+
+        Raises:
+            RunError: it is no JSON object, or lacks some of the keys; names the file and them.
+        """
+        path = self.folder / TASK
+        remedy = "Take the file from a copy of the run, or train again with --overwrite."
+        try:
+            task = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise RunError(f"{path} holds one JSON object; got what is not JSON ({error}). {remedy}") from error
+        if not isinstance(task, dict):
+            raise RunError(f"{path} holds one JSON object; got {type(task).__name__}. {remedy}")
+        if missing := [key for key in keys if key not in task]:
+            raise RunError(f"{path} says {', '.join(keys)}; it lacks {', '.join(missing)}. {remedy}")
+        return task
 
     def write(self, name: str, text: str) -> None:
         """A text file of the run, whole or not at all."""
@@ -106,9 +133,13 @@ class Run:
             unfinished.write_text(text, "utf-8")
 
     def begin(self, task: dict[str, Any]) -> None:
-        """Makes the folder, without what an earlier run left there, and writes task.json."""
+        """Makes the folder, without the files of an earlier run, and writes task.json; other files are left alone."""
         if (self.folder / TASK).is_file():
-            shutil.rmtree(self.folder)
+            for path in (self.folder / name for name in REPLACED):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
         self.write_task(task)
 
     def write_task(self, task: dict[str, Any]) -> None:

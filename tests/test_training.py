@@ -221,7 +221,7 @@ def test_only_a_run_is_overwritten(tmp_path):
     run = Run.start(tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").exists()  # until it is known that the new run can begin
     run.begin({"task": "classify"})
-    assert [path.name for path in tmp_path.iterdir()] == ["task.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "task.json"]  # not a run's: not ours
 
 
 def test_a_resume_with_other_settings_names_what_differs(tmp_path):

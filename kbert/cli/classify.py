@@ -71,7 +71,7 @@ def finetune(
     if resume:
         run.check_same(task, FREE_TO_DIFFER)
         if run.finished:
-            return {"run": str(run.folder), "already_finished": True, **run.task["result"]}
+            return {"run": str(run.folder), "already_finished": True, **run.task_with("result")["result"]}
     model = kbert.Classifier.from_preset(
         settings["model"],
         labels=train.labels,

@@ -16,14 +16,15 @@ def open_trained(folder: Path, command: str) -> tuple[Any, dict[str, Any]]:
 
     Raises:
         FileNotFoundError: no RUN.
-        ValueError: its training did not end.
+        ValueError: its training did not end, or its task.json lacks something.
     """
     run = Run.open(folder)
     if not run.finished:
         raise ValueError(
             f"{command} needs a finished run; {folder} is not. Run its kbert finetune again with --resume."
         )
-    return kbert.Classifier.from_preset(str(folder)), run.task
+    task = run.task_with("labels", "max_length", "text_columns", "label_column")
+    return kbert.Classifier.from_preset(str(folder)), task
 
 
 def text_and_pair(task: dict[str, Any]) -> dict[str, str | None]:
