@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -84,17 +84,36 @@ def open_run(folder: Path) -> Answerer:
 
 
 def open_saved_model(folder: Path) -> Answerer:
-    """A SavedModel, asked as TensorFlow Serving would ask it."""
+    """A SavedModel, asked as TensorFlow Serving would ask it.
+
+    Raises:
+        ValueError: it is not one that `kbert export` wrote; says what it has.
+    """
     import tensorflow as tf
     import tensorflow_text  # noqa: F401 - its operations are in the graph
 
     loaded = tf.saved_model.load(str(folder))
-    serve = loaded.signatures["serving_default"]
-    inputs = sorted(serve.structured_input_signature[1])
+    serve = loaded.signatures.get("serving_default")
+    if serve is None:
+        refuse(folder, f"signatures {', '.join(sorted(loaded.signatures)) or 'none'}")
+    specs, given = serve.structured_input_signature[1], serve.structured_outputs
+    strings = all(spec.dtype == tf.string and spec.shape.rank == 1 for spec in specs.values())
+    if len(specs) not in (1, 2) or not strings or not {"classes", "scores"} <= set(given):
+        told = ", ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
+        refuse(folder, f"inputs {told or 'none'} and outputs {', '.join(given)}")
+    inputs = sorted(specs)
     first, second = PAIR_COLUMNS if len(inputs) == 2 else (TEXT_COLUMN, None)
     answerer = Answerer(serve, inputs, [], {"text_column": first, "pair_column": second}, loaded)
     classes = answerer.ask([[""] for _ in inputs])["classes"].numpy()[0]
     return replace(answerer, labels=[label.decode() for label in classes])
+
+
+def refuse(folder: Path, told: str) -> NoReturn:
+    """Says what a SavedModel that can be asked has, and what this one has."""
+    raise ValueError(
+        "kbert predict asks a SavedModel's serving_default: one or two inputs of strings [B], outputs classes and "
+        f"scores; {folder} has {told}. Write one with kbert export."
+    )
 
 
 def read(source, columns: dict[str, str | None]) -> Texts:

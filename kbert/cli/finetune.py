@@ -52,9 +52,10 @@ def finetune(
         raise WrongUse("--resume and --overwrite exclude each other.")
     if Path(model).resolve() == out.resolve():
         raise WrongUse(f"--model and --out name different folders; both are {out}.")
-    for path, option in ((train, "--train"), (dev, "--dev"), (vocabulary, "--vocabulary")):
-        if path is not None:
-            existing(path, option)
+    preset = Path(model) if Path(model).exists() else None  # else a name or an address
+    for path, option in ((train, "--train"), (dev, "--dev"), (vocabulary, "--vocabulary"), (preset, "--model")):
+        if path is not None and existing(path, option).resolve().is_relative_to(out.resolve()):
+            raise WrongUse(f"{option} stands outside of --out, which is the RUN's own; got {path} in {out}.")
 
     from kbert.runs import Run
 
@@ -74,9 +75,24 @@ def finetune(
         run,
         Recipe(epochs, learning_rate, warmup, weight_decay, best=best),
         settings,
-        classify.Columns(text_column, pair_column, label_column, labels.split(",") if labels else None),
+        classify.Columns(text_column, pair_column, label_column, None if labels is None else names(labels)),
         classify.Source(train, dev, max_length, vocabulary and str(vocabulary), lowercase),
         command=shlex.join(["kbert", *sys.argv[1:]]),
         resume=resume,
     )
     show(result, classify.told(result), as_json)
+
+
+def names(labels: str) -> list[str]:
+    """The labels of --labels, without the spaces around them.
+
+    >>> names("cats, dogs")
+    ['cats', 'dogs']
+    >>> names("cats,,cats")
+    Traceback (most recent call last):
+    ValueError: --labels names each label once, with commas between them; got 'cats,,cats'.
+    """
+    found = [label.strip() for label in labels.split(",")]
+    if not all(found) or len(set(found)) < len(found):
+        raise ValueError(f"--labels names each label once, with commas between them; got {labels!r}.")
+    return found

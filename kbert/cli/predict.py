@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from kbert.cli.output import Json, existing
 
 DIGITS = 4  # of a score, after the point
+BATCHES_AT_ONCE = 64  # sorted by length together, then printed
 
 
 def predict(
@@ -34,6 +36,7 @@ def predict(
       echo "a text to label" | kbert predict runs/first
     """
     from kbert.cli import answering
+    from kbert.cli.progress import bar
     from kbert.cli.quiet import quiet
 
     if input is not None:
@@ -42,12 +45,22 @@ def predict(
         answerer = answering.open_answerer(source)
     columns = {"text_column": text_column, "pair_column": pair_column}
     texts = answering.read(input or sys.stdin, {**answerer.columns, **{k: v for k, v in columns.items() if v}})
-    count = 0
-    for line in lines(texts, answerer, answerer.answer(texts, batch_size)):
-        print(json.dumps(line, ensure_ascii=False))
-        count += 1
+    watched = input is not None and sys.stderr.isatty() and not sys.stdout.isatty()  # lines and a bar need two places
+    with bar(len(texts), "texts", shown=watched) as advance:
+        for part in parts(texts, batch_size * BATCHES_AT_ONCE):
+            for line in lines(part, answerer, answerer.answer(part, batch_size)):
+                print(json.dumps(line, ensure_ascii=False))
+            sys.stdout.flush()
+            advance(len(part))
     if as_json:
-        print(json.dumps({"texts": count, "labels": answerer.labels}, ensure_ascii=False))
+        print(json.dumps({"texts": len(texts), "labels": answerer.labels}, ensure_ascii=False))
+
+
+def parts(texts, size: int) -> Iterator[Any]:
+    """Texts, so many at a time, in their order."""
+    for start in range(0, len(texts), size):
+        chosen = slice(start, start + size)
+        yield replace(texts, texts=texts.texts[chosen], pairs=texts.pairs and texts.pairs[chosen])
 
 
 def lines(texts, answerer, scores) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,27 @@
-"""The progress of a training on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: of a training, a bar on a terminal and a line now and then elsewhere; of anything else, a bar."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 import keras
 
 SECONDS_BETWEEN_LINES = 15.0
+
+
+@contextlib.contextmanager
+def bar(total: int, told: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while the block runs, and the function that moves it on; nothing where it is not shown."""
+    if not shown:
+        yield lambda number: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as drawn:
+        task = drawn.add_task(told, total=total)
+        yield lambda number: drawn.update(task, advance=number)
 
 
 class Progress(keras.callbacks.Callback):
