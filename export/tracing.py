@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-SMALL = 1 << 14  # elements: biases and norms, two thirds of all weights by number, a hundredth of them by size
+SMALL = 1 << 14  # elements: biases and norms are below it, matrices of any size worth naming above
 
 
 def trace(
@@ -15,8 +15,8 @@ def trace(
     """`answer` as a graph: small weights are constants, which cost no operation to read and can be folded; matrices are
     variables, which all signatures share and which loading a SavedModel neither copies nor lays out again.
 
-    With the matrices as constants too, MiniLM answered one text a tenth faster, but took 2.3 GB instead of 0.9, and
-    3.6 s instead of 0.5 from the start of loading to the first answer.
+    With the matrices as constants too, one text is answered a little faster, but loading takes several times the
+    memory and the time, and no graph holds more than 2 GB.
 
     Args:
         answer: of tensors; calls `model`.

@@ -13,7 +13,7 @@ def gelu_erf(x: Tensor) -> Tensor:
     """x * Phi(x), Phi the normal distribution function by erf (Hendrycks and Gimpel 2016, equation 1).
 
     Computed in float32 whatever comes in: CPUs have no bfloat16 arithmetic but products, and its gradient
-    Phi(x) + x * phi(x) reuses Phi, half the work of differentiating erf step by step.
+    Phi(x) + x * phi(x) reuses Phi, which differentiating step by step does not.
     """
 
     @ops.custom_gradient

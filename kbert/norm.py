@@ -10,7 +10,7 @@ class LayerNorm(keras.layers.Layer):
     Sums over blocks so keep their precision under any policy, and a CPU has no bfloat16 arithmetic but matrix products.
 
     Its gradient is written out: with y the normalized input, r = 1 / sqrt(var + epsilon) and g = gamma * upstream,
-    dx = r * (g - mean(g) - y * mean(g * y)), half the passes over memory that differentiating each step takes.
+    dx = r * (g - mean(g) - y * mean(g * y)), fewer passes over memory than differentiating each step takes.
 
     Args:
         epsilon: added to the variance.

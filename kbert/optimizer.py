@@ -1,7 +1,7 @@
 """AdamW as BERT is trained with, on TensorFlow's fused Adam kernel.
 
 Keras' AdamW updates a weight by some ten operations that each read and write all of it; the fused kernel makes one
-pass, which saves a third of a training step of a small BERT on a CPU. The step is the same: Kingma and Ba 2015
+pass. The step is the same: Kingma and Ba 2015
 (algorithm 1, epsilon as in the closing remark of section 2) with decoupled decay (Loshchilov and Hutter 2019).
 """
 
