@@ -100,7 +100,7 @@ def open_saved_model(folder: Path) -> Answerer:
     strings = all(spec.dtype == tf.string and spec.shape.rank == 1 for spec in specs.values())
     if len(specs) not in (1, 2) or not strings or not {"classes", "scores"} <= set(given):
         told = ", ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
-        refuse(folder, f"inputs {told or 'none'} and outputs {', '.join(given)}")
+        refuse(folder, f"inputs {told or 'none'} and outputs {', '.join(sorted(given))}")
     inputs = sorted(specs)
     first, second = PAIR_COLUMNS if len(inputs) == 2 else (TEXT_COLUMN, None)
     answerer = Answerer(serve, inputs, [], {"text_column": first, "pair_column": second}, loaded)
