@@ -133,7 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="folder of data sets (else $KBERT_DATA, else ../shared/data)")
+    parser.add_argument("--data", type=Path, help="folder of data sets (else $KBERT_DATA, else beside the checkout)")
     parser.add_argument(
         "--peer-python",
         default=os.environ.get("KBERT_PEER_PYTHON") or sys.executable,
