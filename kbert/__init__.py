@@ -12,6 +12,7 @@ _HOMES = {
     "SIZES": "kbert.config",
     "Encoder": "kbert.encoder",
     "Classifier": "kbert.models",
+    "Pretrainer": "kbert.pretrainer",
     "AdamW": "kbert.optimizer",
     "WarmupLinearDecay": "kbert.optimizer",
     "adamw": "kbert.optimizer",

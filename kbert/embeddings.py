@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kbert.dropout import dropout
+from kbert.gradients import lookup
 from kbert.layout import Layout
 from kbert.norm import LayerNorm
 
@@ -20,15 +21,24 @@ class Embeddings(keras.layers.Layer):
         dropout_rate: of the sum.
         epsilon: of the norm.
         kernel_initializer: name -> initializer, called with "token", "position" and "segment".
+        tied: a head reads the token table too, so that its gradient is a whole table anyway.
         dtype: Keras dtype or policy.
 
     Shapes: ids and types int32 [N] -> [N, D].
     """
 
     def __init__(
-        self, sizes: tuple[int, int, int], width: int, dropout_rate: float, epsilon: float, kernel_initializer, **kwargs
+        self,
+        sizes: tuple[int, int, int],
+        width: int,
+        dropout_rate: float,
+        epsilon: float,
+        kernel_initializer,
+        tied: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
+        self.tied = tied
         self.sizes, self.width, self.dropout_rate = sizes, width, dropout_rate
         self.kernel_initializer = kernel_initializer
         self.norm = LayerNorm(epsilon, name="norm")
@@ -48,6 +58,7 @@ class Embeddings(keras.layers.Layer):
         self.norm.build((None, self.width))
 
     def call(self, ids, types, layout: Layout, seed=None):
-        x = ops.take(self.token, ids, axis=0) + ops.take(self.segment, types, axis=0)  # [N, D]
+        token = lookup(self.token, ids) if self.tied else ops.take(self.token, ids, axis=0)
+        x = token + ops.take(self.segment, types, axis=0)  # [N, D]
         x = x + ops.take(self.position, layout.positions, axis=0)  # [N, D]
         return dropout(self.norm(x), self.dropout_rate, seed)

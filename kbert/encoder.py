@@ -3,6 +3,8 @@
 B batch, T tokens, N real tokens in the batch, D width, H heads, F inner width.
 """
 
+import functools
+
 import keras
 from keras import ops
 
@@ -70,7 +72,12 @@ class Encoder(TextModel):
     `pooled_output` [B, D], tanh of a projection of [CLS]; `encoder_outputs`, the [B, T, D] of every block, last one
     last.
 
-    Args: see `TextModel`.
+    Short examples that share a row are told apart by a fourth input, `input_example_ids` (see `kbert.layout`).
+
+    Args: see `TextModel`; and
+        tied: a head reads the token table too.
+        recompute: forget what is inside of a block, and compute it again for the gradient: less memory, a third more
+            time (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
 
     Example:
     >>> from kbert import SIZES, Encoder
@@ -84,8 +91,19 @@ class Encoder(TextModel):
     References: Devlin et al. 2019, https://arxiv.org/abs/1810.04805; google-research/bert modeling.py.
     """
 
-    def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        config: BertConfig,
+        tokenizer=None,
+        labels=None,
+        seed: int = 0,
+        *,
+        tied: bool = False,
+        recompute: bool = False,
+        **kwargs,
+    ):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
+        self.tied, self.recompute = tied, recompute
         width, dtype = config.hidden_size, self.dtype_policy
         self.embeddings = Embeddings(
             (config.vocab_size, config.max_position_embeddings, config.type_vocab_size),
@@ -93,6 +111,7 @@ class Encoder(TextModel):
             config.hidden_dropout_prob,
             config.layer_norm_eps,
             lambda name: self.initializer(f"embeddings/{name}"),
+            tied=tied,
             dtype=dtype,
             name="embeddings",
         )
@@ -114,7 +133,7 @@ class Encoder(TextModel):
 
     def encode(self, inputs: dict, seed=None) -> tuple[Layout, list]:
         """The layout of the batch and every block's output [N, D], for heads that need no more than some tokens."""
-        layout = self.layout(inputs["input_mask"])
+        layout = self.layout(inputs["input_mask"], inputs.get("input_example_ids"))
         # Cast, which is nothing where they are int32: Keras builds a model under tf.distribute on made-up float inputs.
         ids, types = (
             ops.cast(layout.to_tokens(inputs[name]), "int32") for name in ("input_word_ids", "input_type_ids")
@@ -122,13 +141,17 @@ class Encoder(TextModel):
         x = self.embeddings(ids, types, layout=layout, seed=site_seed(seed, 0))
         outputs = []
         for i, block in enumerate(self.blocks):
-            x = block(x, layout=layout, seed=site_seed(seed, 1 + 3 * i))
+            run = functools.partial(block, layout=layout, seed=site_seed(seed, 1 + 3 * i))
+            x = keras.remat(run)(x) if self.recompute and seed is not None else run(x)
             outputs.append(x)
         return layout, outputs
 
     def pool(self, layout: Layout, tokens):
         """tanh(W [CLS] + b): [N, D] -> [B, D]."""
         return self.pooler(layout.first(tokens))
+
+    def get_config(self):
+        return {**super().get_config(), "tied": self.tied, "recompute": self.recompute}
 
     def call(self, inputs, training=False):
         layout, outputs = self.encode(inputs, self.noise_seed(training))

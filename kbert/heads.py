@@ -1,11 +1,15 @@
 """Heads: what a task puts on the encoder's vectors.
 
-B batch, D width, C classes.
+B batch, D width, C classes, M masked tokens, V vocabulary.
 """
 
 import keras
+from keras import ops
 
+from kbert.activations import activation
+from kbert.config import BertConfig
 from kbert.dropout import dropout
+from kbert.norm import LayerNorm
 
 
 class SequenceHead(keras.layers.Dense):
@@ -23,3 +27,40 @@ class SequenceHead(keras.layers.Dense):
 
     def call(self, x, seed=None):
         return super().call(dropout(x, self.dropout_rate, seed))
+
+
+class MaskedTokens(keras.layers.Layer):
+    """norm(activation(x W + c)) E^T + b: which token stands behind a mask; E is the encoder's token table.
+
+    The activation and the norm's epsilon are the encoder's (Devlin et al. 2019, section 3.1; google-research/bert
+    run_pretraining.py).
+
+    Args:
+        config: D, V, activation, epsilon.
+        kernel_initializer: a Keras initializer.
+        dtype: Keras dtype or policy; the product with the table is computed in it.
+
+    Shapes: [M, D] and [V, D] -> [M, V].
+    """
+
+    def __init__(self, config: BertConfig, kernel_initializer, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.vocab_size = config.vocab_size
+        self.activation = activation(config.hidden_act)
+        self.transform = keras.layers.Dense(
+            config.hidden_size, kernel_initializer=kernel_initializer, dtype=self.dtype_policy, name="transform"
+        )
+        self.norm = LayerNorm(config.layer_norm_eps, name="norm")
+
+    def build(self, input_shape):
+        self.transform.build(input_shape)
+        self.norm.build(input_shape)
+        self.bias = self.add_weight(
+            name="bias", shape=(self.vocab_size,), initializer="zeros", dtype="float32", autocast=False
+        )
+
+    def call(self, x, table):
+        x = self.norm(ops.cast(self.activation(self.transform(x)), "float32"))  # [M, D]
+        dtype = self.compute_dtype
+        logits = ops.matmul(ops.cast(x, dtype), ops.transpose(ops.cast(table, dtype)))  # [M, V]
+        return logits + ops.cast(self.bias, dtype)

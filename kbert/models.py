@@ -35,7 +35,8 @@ class Classifier(TextModel):
     """
 
     task = "classify"
-    head = "classifier"
+    heads = ("classifier",)
+    labelled = True
 
     def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
         super().__init__(config, tokenizer, labels, seed, **kwargs)

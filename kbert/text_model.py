@@ -24,7 +24,8 @@ class TextModel(keras.Model):
     """
 
     task: str | None = None
-    head: str | None = None  # first part of the names of the weights that the task adds
+    heads: tuple[str, ...] = ()  # first parts of the names of the weights that the task adds
+    labelled = False  # whether the size of the head follows the labels
 
     def __init__(
         self,
@@ -101,12 +102,12 @@ class TextModel(keras.Model):
         from kbert.presets import assign, open_preset
 
         opened = open_preset(preset, vocabulary=vocabulary, lowercase=lowercase)
-        arguments = {"labels": labels or opened.labels} if cls.head else {}
+        arguments = {"labels": labels or opened.labels} if cls.labelled else {}
         model = cls(opened.config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
         arrays = opened.read_weights()
         if arrays is not None:
-            heads = (f"{cls.head}/",) if cls.head else ()
-            if cls.head and opened.labels and model.labels != tuple(opened.labels):  # a head for other classes
+            heads = tuple(f"{head}/" for head in cls.heads)
+            if cls.labelled and opened.labels and model.labels != tuple(opened.labels):  # a head for other classes
                 arrays = {name: array for name, array in arrays.items() if not name.startswith(heads)}
             model.new_weights = tuple(assign(model.named_weights(), arrays, new=heads, source=opened.source))
         return model

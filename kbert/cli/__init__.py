@@ -12,6 +12,8 @@ import typer
 from kbert.cli import convert, evaluate, export, finetune, predict, sample
 from kbert.cli.errors import explained
 
+SEVERAL = ("--input", "--records")  # options that take several words, as `--input *.txt` gives them
+
 app = typer.Typer(
     name="kbert",
     help="BERT: text in, answers out, with one tokenizer for training, serving and devices.",
@@ -33,5 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or it tells its start-up story
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = one_option_a_word(sys.argv[1:] if arguments is None else arguments)
     return explained(lambda: app(words, prog_name="kbert", standalone_mode=False))
+
+
+def one_option_a_word(words: Sequence[str]) -> list[str]:
+    """Repeats an option of several files before each of them, which is how a shell's expansion of a glob is read.
+
+    >>> one_option_a_word(["vocab", "--input", "a.txt", "b.txt", "--size", "9"])
+    ['vocab', '--input', 'a.txt', '--input', 'b.txt', '--size', '9']
+    """
+    spelled, option, given = [], None, 0
+    for word in words:
+        if word.startswith("-") and word != "-":
+            option, given = (word if word in SEVERAL else None), 0
+        elif option:
+            given += 1
+            spelled += [option] if given > 1 else []
+        spelled.append(word)
+    return spelled
