@@ -12,7 +12,8 @@ import typer
 from kbert.cli import convert, evaluate, export, finetune, predict, sample
 from kbert.cli.errors import explained
 
-SEVERAL = ("--input", "--records")  # options that take several words, as `--input *.txt` gives them
+# Where an option takes several words, as `--input *.txt` gives them.
+SEVERAL = {name: ("--input", "--records") for name in ("vocab", "pretrain", "prepare", "show-batch", "cut-vocab")}
 
 app = typer.Typer(
     name="kbert",
@@ -45,10 +46,11 @@ def one_option_a_word(words: Sequence[str]) -> list[str]:
     >>> one_option_a_word(["vocab", "--input", "a.txt", "b.txt", "--size", "9"])
     ['vocab', '--input', 'a.txt', '--input', 'b.txt', '--size', '9']
     """
+    several = SEVERAL.get(next(iter(words), ""), ())
     spelled, option, given = [], None, 0
     for word in words:
         if word.startswith("-") and word != "-":
-            option, given = (word if word in SEVERAL else None), 0
+            option, given = (word if word in several else None), 0
         elif option:
             given += 1
             spelled += [option] if given > 1 else []
