@@ -3,18 +3,14 @@
 Each is a type for a parameter of a command; the parameter's default is that of the pipeline.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+from typer import Option
 
 Input = Annotated[
     list[str],
     Option("--input", metavar="GLOB...", help="Text files: .txt or .jsonl, also .gz and .xz; - is standard input."),
-]
-MoreInput = Annotated[  # the names of `--input *.txt` after the first, once the shell has written them out
-    list[str] | None, Argument(metavar="GLOB", hidden=True)
 ]
 TextKey = Annotated[str, Option(help="Key of the text in a line of .jsonl.")]
 Invalid = Annotated[
@@ -47,12 +43,3 @@ Words = Annotated[
     ),
 ]
 Seed = Annotated[int, Option(help="Of every random choice.")]
-
-
-def joined(input: Sequence[str], more_input: Sequence[str] | None) -> list[str]:
-    """All files and globs that stand after --input.
-
-    >>> joined(["a.txt"], ["b.txt", "c.txt"])
-    ['a.txt', 'b.txt', 'c.txt']
-    """
-    return [*input, *(more_input or ())]
