@@ -5,6 +5,7 @@ quoting (RFC 4180), a field may hold line ends. JSONL is one JSON object a line.
 off. What is wrong in a file is said with file and line.
 """
 
+import contextlib
 import csv
 import glob
 import gzip
@@ -69,12 +70,27 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Lines end at LF or CRLF only: other characters that Unicode calls line ends belong to the text.
     """
-    opener = COMPRESSIONS.get(path.suffix.lower(), open)
+    with opened(path) as file:
+        yield from decoded(file, str(path))
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file, plain or compressed, open for its bytes; what goes wrong while it is read names it.
+
+    Raises:
+        ValueError: the file is not what .gz and .xz promise, or is cut short.
+        OSError: the file is gone, may not be read, or its disk fails.
+    """
     try:
-        with opener(path, "rb") as file:
-            yield from decoded(file, str(path))
+        with COMPRESSIONS.get(path.suffix.lower(), open)(path, "rb") as file:
+            yield file
     except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
         raise ValueError(f"{path} is not a whole {path.suffix} file: {error}. Make it again.") from error
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a failed read does not say of what
+            error.filename = str(path)
+        raise
 
 
 def decoded(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
@@ -156,12 +172,16 @@ def _table(path: Path, records: Iterator[tuple[int, list[str]]]) -> Iterator[Row
 
 def _json_rows(path: Path) -> Iterator[Row]:
     for number, line in lines(path):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: a line holds one JSON object; {error}.") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}:{number}: a line holds one JSON object; got {type(row).__name__}.")
-        yield number, row
+        if line.strip():
+            yield number, json_object(line, f"{path}:{number}")
+
+
+def json_object(line: str, where: str) -> dict[str, Any]:
+    """The object that a line of JSONL holds; `where` is its file and line, for errors (ValueError)."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:  # a number of over 4,300 digits and deep nesting are other errors
+        raise ValueError(f"{where}: a line holds one JSON object; {error}.") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: a line holds one JSON object; got {type(row).__name__}.")
+    return row
