@@ -14,8 +14,10 @@ _HOMES = {
     "Classifier": "kbert.models",
     "Pretrainer": "kbert.pretrainer",
     "AdamW": "kbert.optimizer",
-    "WarmupLinearDecay": "kbert.optimizer",
+    "WarmupPolynomialDecay": "kbert.optimizer",
     "adamw": "kbert.optimizer",
+    "Lamb": "kbert.lamb",
+    "lamb": "kbert.lamb",
     "Recipe": "kbert.training",
     "finetune": "kbert.training",
 }

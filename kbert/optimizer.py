@@ -1,4 +1,4 @@
-"""AdamW as BERT is trained with, on TensorFlow's fused Adam kernel.
+"""AdamW as BERT is trained with, on TensorFlow's fused Adam kernel; LAMB stands on the same base, in `kbert.lamb`.
 
 Keras' AdamW updates a weight by some ten operations that each read and write all of it; the fused kernel makes one
 pass. The step is the same: Kingma and Ba 2015
@@ -14,32 +14,38 @@ NOT_DECAYED = ("bias", "gamma", "beta")  # google-research/bert optimization.py:
 
 
 @keras.saving.register_keras_serializable("kbert")
-class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly to `learning_rate` over `warmup_steps` steps, then falls linearly to 0 at `total_steps`.
+class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to `learning_rate` over `warmup_steps` steps, then falls to 0 at `total_steps`.
 
-    >>> schedule = WarmupLinearDecay(1.0, total_steps=10, warmup_steps=2)
+    After the warm-up the rate is `learning_rate` * (share of the remaining steps that are left) ^ `power`: 1 falls in a
+    line, 2 slows down towards the end, 0 stays.
+
+    >>> schedule = WarmupPolynomialDecay(1.0, total_steps=10, warmup_steps=2)
     >>> [round(float(schedule(step)), 3) for step in (0, 1, 2, 6, 10)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
 
-    def __init__(self, learning_rate: float, total_steps: int, warmup_steps: int):
+    def __init__(self, learning_rate: float, total_steps: int, warmup_steps: int, power: float = 1.0):
         if not 0 <= warmup_steps < total_steps:
             raise ValueError(f"warmup_steps must lie in [0, total_steps); got {warmup_steps} and {total_steps}.")
+        if not power >= 0:
+            raise ValueError(f"power is 0 or more; got {power}. 1 is BERT's.")
         self.learning_rate, self.total_steps, self.warmup_steps = learning_rate, total_steps, warmup_steps
+        self.power = power
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
-        rise = (step + 1.0) / max(self.warmup_steps, 1)
-        fall = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
-        return self.learning_rate * tf.clip_by_value(tf.minimum(rise, fall), 0.0, 1.0)
+        rise = tf.minimum((step + 1.0) / max(self.warmup_steps, 1), 1.0)
+        left = (self.total_steps - step) / (self.total_steps - self.warmup_steps)
+        return self.learning_rate * tf.minimum(rise, tf.clip_by_value(left, 0.0, 1.0) ** self.power)
 
     def get_config(self):
-        return {"learning_rate": self.learning_rate, "total_steps": self.total_steps, "warmup_steps": self.warmup_steps}
+        names = ("learning_rate", "total_steps", "warmup_steps", "power")
+        return {name: getattr(self, name) for name in names}
 
 
-@keras.saving.register_keras_serializable("kbert")
-class AdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` with its arguments and its results; only faster.
+class FusedAdam(keras.optimizers.AdamW):
+    """Moments, clipping and the choice of what decays: what AdamW and LAMB share.
 
     A gradient of a token table arrives as the rows that a batch touched. Rows of equal ids are summed before anything
     is clipped, so clipping sees the true gradient; Keras counts each row apart.
@@ -60,23 +66,26 @@ class AdamW(keras.optimizers.AdamW):
     def get_config(self):
         return {**super().get_config(), "not_decayed": self.not_decayed}
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        rate = tf.cast(learning_rate, variable.dtype)
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        if self.weight_decay and self._use_weight_decay(variable):
-            variable.assign(variable * (1.0 - rate * self.weight_decay), read_value=False)
+    def adam_step(self, resource: tf.Variable, index: int, gradient, learning_rate, epsilon) -> None:
+        """One pass over a gradient and its moments: resource -= learning_rate * Adam's step.
+
+        Args:
+            resource: what moves.
+            index: of the weight whose moments these are.
+            epsilon: beside the root of the second moment before its correction of bias.
+        """
+        step = tf.cast(self.iterations + 1, resource.dtype)
         tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
+            var=resource.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
             beta1_power=tf.pow(self.beta_1, step),
             beta2_power=tf.pow(self.beta_2, step),
-            lr=rate,
+            lr=learning_rate,
             beta1=self.beta_1,
             beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=_dense(gradient, variable.shape),
+            epsilon=epsilon,
+            grad=_dense(gradient, resource.shape),
         )
 
     def _apply_weight_decay(self, variables):
@@ -102,14 +111,26 @@ class AdamW(keras.optimizers.AdamW):
         ]
 
 
+@keras.saving.register_keras_serializable("kbert")
+class AdamW(FusedAdam):
+    """`keras.optimizers.AdamW` with its arguments and its results; only faster. `not_decayed`: see `FusedAdam`."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate = tf.cast(learning_rate, variable.dtype)
+        if self.weight_decay and self._use_weight_decay(variable):
+            variable.assign(variable * (1.0 - rate * self.weight_decay), read_value=False)
+        self.adam_step(variable, self._get_variable_index(variable), gradient, rate, self.epsilon)
+
+
 def adamw(
     learning_rate: float = 5e-5,
     total_steps: int | None = None,
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
+    power: float = 1.0,
 ) -> AdamW:
-    """The optimizer of BERT's fine-tuning (Devlin et al. 2019, appendix A.2 and A.3).
+    """The optimizer of BERT (Devlin et al. 2019, appendix A.2 and A.3).
 
     Args:
         learning_rate: the highest; constant where `total_steps` is None.
@@ -117,11 +138,17 @@ def adamw(
         warmup: share of `total_steps` over which the rate rises.
         weight_decay: decoupled; none for biases and norms.
         clip_norm: largest norm of all gradients together; None for any.
+        power: of the fall, see `WarmupPolynomialDecay`.
     """
-    rate = learning_rate
-    if total_steps is not None:
-        rate = WarmupLinearDecay(learning_rate, total_steps, int(warmup * total_steps))
+    rate = scheduled(learning_rate, total_steps, warmup, power)
     return AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm, epsilon=1e-6, not_decayed=NOT_DECAYED)
+
+
+def scheduled(learning_rate: float, total_steps: int | None, warmup: float, power: float):
+    """A `WarmupPolynomialDecay` with its warm-up as a share of the steps; the plain rate where there is no end."""
+    if total_steps is None:
+        return learning_rate
+    return WarmupPolynomialDecay(learning_rate, total_steps, int(warmup * total_steps), power)
 
 
 def _dense(gradient, shape) -> tf.Tensor:

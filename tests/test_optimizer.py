@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kbert.optimizer import NOT_DECAYED, AdamW, WarmupLinearDecay, adamw
+from kbert.optimizer import NOT_DECAYED, AdamW, WarmupPolynomialDecay, adamw
 
 V, D, F, STEPS = 7, 3, 4, 5
 SHAPES = {"token": (V, D), "kernel": (D, F), "bias": (F,), "gamma": (D,), "beta": (D,)}
@@ -79,7 +79,7 @@ def test_amsgrad_is_refused():
 
 
 def test_steps_are_those_of_keras_on_a_schedule():
-    schedule = WarmupLinearDecay(5e-3, total_steps=STEPS, warmup_steps=2)
+    schedule = WarmupPolynomialDecay(5e-3, total_steps=STEPS, warmup_steps=2)
     ours = train(adamw(5e-3, total_steps=STEPS, warmup=0.4, weight_decay=0.2, clip_norm=0.5))
     keras_own = keras.optimizers.AdamW(schedule, weight_decay=0.2, global_clipnorm=0.5, epsilon=1e-6)
     theirs = train(excluding(keras_own), lambda step: [dense(g) for g in gradients(step)])
@@ -108,18 +108,18 @@ def test_no_step_is_longer_than_the_clipped_gradient_asks():
     ("step", "share"), [(0, 0.25), (2, 0.75), (3, 1.0), (4, 1.0), (8, 0.5), (12, 0.0), (13, 0.0), (99, 0.0)]
 )
 def test_rate_rises_over_warmup_then_falls_to_0(step, share):
-    schedule = WarmupLinearDecay(0.02, total_steps=12, warmup_steps=4)
+    schedule = WarmupPolynomialDecay(0.02, total_steps=12, warmup_steps=4)
     assert float(schedule(tf.constant(step))) == pytest.approx(0.02 * share, abs=1e-9)
 
 
 def test_rate_without_warmup_starts_at_its_highest():
-    assert float(WarmupLinearDecay(0.02, total_steps=10, warmup_steps=0)(0)) == pytest.approx(0.02)
+    assert float(WarmupPolynomialDecay(0.02, total_steps=10, warmup_steps=0)(0)) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(("total", "warmup"), [(0, 0), (5, 5), (5, -1), (3, 7)])
 def test_warmup_must_be_shorter_than_training(total, warmup):
     with pytest.raises(ValueError, match=f"warmup_steps must lie in .* got {warmup} and {total}"):
-        WarmupLinearDecay(1.0, total_steps=total, warmup_steps=warmup)
+        WarmupPolynomialDecay(1.0, total_steps=total, warmup_steps=warmup)
 
 
 def test_rate_is_constant_without_a_number_of_steps():
@@ -150,3 +150,16 @@ def test_resumed_from_its_variables_it_goes_on_as_if_never_stopped():
         second.apply(gradients(step), weights)
     for weight in weights:
         np.testing.assert_array_equal(weight.numpy(), expected[weight.name])
+
+
+@pytest.mark.parametrize(("power", "share"), [(0.0, 1.0), (0.5, 0.5**0.5), (1.0, 0.5), (2.0, 0.25)])
+def test_power_bends_the_fall_and_not_the_rise(power, share):
+    schedule = WarmupPolynomialDecay(0.02, total_steps=12, warmup_steps=4, power=power)
+    assert float(schedule(8)) == pytest.approx(0.02 * share)
+    assert float(schedule(0)) == pytest.approx(0.02 * 0.25)
+    assert float(schedule(12)) == (pytest.approx(0.02) if power == 0 else 0.0)
+
+
+def test_a_rate_never_rises_with_negative_power():
+    with pytest.raises(ValueError, match="power is 0 or more; got -1"):
+        WarmupPolynomialDecay(0.02, total_steps=12, warmup_steps=4, power=-1)
