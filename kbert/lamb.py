@@ -24,7 +24,7 @@ class Lamb(FusedAdam):
         if self.built:
             return
         super().build(variables)
-        # Where a step is made before its length is known; weights of one shape take turns. No state: checkpoints lack it.
+        # Where a step is made before its length is known; weights of one shape take turns. No state of a training.
         shapes = {tuple(v.shape): v.dtype for v in variables if self._use_weight_decay(v)}
         with self._distribution_strategy.scope():
             self._steps = {s: tf.Variable(tf.zeros(s, dtype), trainable=False) for s, dtype in shapes.items()}

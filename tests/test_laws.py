@@ -14,7 +14,7 @@ PACKAGES = ("kbert", "pipelines", "export")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
-# dropout: noise that is a function of a seed tensor, which Keras has not; optimizer, lamb: the fused kernel; gradients: tape.
+# dropout: noise that is a function of a seed tensor; optimizer, lamb: the fused kernel; gradients: tape.
 TENSORFLOW_FILES = ("kbert/layout.py", "kbert/optimizer.py", "kbert/lamb.py", "kbert/dropout.py", "kbert/gradients.py")
 TENSORFLOW_FOLDERS = ("kbert/weights/", "kbert/cli/", "pipelines/", "export/")
 PIPELINES_MAY_IMPORT = {"numpy", "tensorflow", "tensorflow_text", "pipelines"} | set(sys.stdlib_module_names)
