@@ -65,7 +65,7 @@ def next_sentence_pairs(sentences: Sentences, max_length: int, short_share: floa
     _check(max_length, PAIR_SPECIALS + 2, short_share)
     room = max_length - PAIR_SPECIALS
     target_seed, chunk_seed, random_seed, truncation_seed = _split(seed, 4)
-    sentences = _halved(cut_sentences(sentences, room, room // 2), FEWEST_ROOMS * room)
+    sentences = _halved(cut_sentences(sentences, room, (room + 1) // 2), FEWEST_ROOMS * room)
     starts, documents = sentences
     document = document_numbers(sentences)
     tokens = tf.gather(_targets(documents, room, short_share, target_seed), document)
@@ -101,7 +101,7 @@ def sentence_order_pairs(sentences: Sentences, max_length: int, short_share: flo
     _check(max_length, PAIR_SPECIALS + 2, short_share)
     room = max_length - PAIR_SPECIALS
     target_seed, chunk_seed, order_seed, truncation_seed = _split(seed, 4)
-    sentences = cut_sentences(sentences, room, room // 2)
+    sentences = cut_sentences(sentences, room, (room + 1) // 2)
     starts, documents = sentences
     document = document_numbers(sentences)
     tokens = tf.gather(_targets(documents, room, short_share, target_seed), document)
