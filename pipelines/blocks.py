@@ -18,9 +18,8 @@ from typing import BinaryIO, NamedTuple
 from pipelines import files
 
 BLOCK = 1 << 16  # bytes that a block has at least, the last one of a file apart
-BLANK = re.compile(  # a line of white space only, in UTF-8, with the line end before it; `++` never goes back
-    rb"\n(?:[\t\v\f\r\x1c-\x20]++|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)++"
-    rb"(?=\n)"
+GAP = re.compile(  # a line end and the lines of white space only after it, in UTF-8; the second `+` never goes back
+    rb"\n(?:(?:[\t\v\f\r\x1c-\x20]++|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80)*+\n)++"
 )
 MARK = b"\xef\xbb\xbf"
 JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -188,10 +187,8 @@ def _is_broken(line: bytes) -> bool:
 
 def _tidy(lines: bytes) -> bytes:
     """Lines with LF for CRLF, and one empty line for any run of lines without text."""
-    lines = BLANK.sub(b"\n", b"\n" + lines.replace(b"\r\n", b"\n"))
-    while b"\n\n\n" in lines:
-        lines = lines.replace(b"\n\n\n", b"\n\n")
-    return lines[1:]
+    lines = b"\n" + (lines.replace(b"\r\n", b"\n") if b"\r" in lines else lines)
+    return GAP.sub(b"\n\n", lines)[1:]
 
 
 def _cut(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
