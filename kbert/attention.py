@@ -8,6 +8,7 @@ import math
 import keras
 from keras import ops
 
+from kbert import chains
 from kbert.dropout import dropout
 from kbert.layout import Layout
 
@@ -43,12 +44,17 @@ class SelfAttention(keras.layers.Layer):
         self.project.build(input_shape)
 
     def call(self, x, layout: Layout, seed=None):
+        return self.project(self.context(x, layout, seed))  # [N, D]
+
+    def context(self, x, layout: Layout, seed=None):
+        """What the heads gathered, before the projection: [N, D] -> [N, D]."""
         heads = layout.to_rows(
             self.query_key_value(x), 3, self.num_heads, self.head_width
         )  # [N, 3 D] -> [B, T, 3, H, K]
         query, key, value = ops.unstack(ops.transpose(heads, [2, 0, 3, 1, 4]), 3)  # [B, H, T, K]
-        context = attend(query, key, value, layout.mask_bias, self.dropout_rate, seed)  # [B, T, H, K]
-        return self.project(ops.reshape(layout.to_tokens(context), [-1, self.project.units]))  # [N, D]
+        gather = chains.attend if layout.compiles and seed is not None else attend
+        context = gather(query, key, value, layout.mask_bias, self.dropout_rate, seed)  # [B, T, H, K]
+        return ops.reshape(layout.to_tokens(context), [-1, self.project.units])
 
 
 def attend(query, key, value, mask_bias, dropout_rate: float, seed=None):

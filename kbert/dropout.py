@@ -34,8 +34,22 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """
     if seed is None or not rate:
         return x
-    threshold = min(max(round(rate * 256), 1), 255)
-    size = tf.size(x)
+    return x * tf.cast(kept(noise(x, rate, seed), rate), x.dtype)
+
+
+def noise(like: tf.Tensor | tf.TensorShape, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """A random byte for each element of a tensor or a shape, uint8; none, [], where the rate is 0."""
+    if not rate:
+        return tf.zeros([], tf.uint8)
+    shape = like if isinstance(like, tf.TensorShape) else tf.shape(like)
+    size = tf.reduce_prod(shape)
     words = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
-    byte = tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], tf.shape(x))
-    return x * (tf.cast(byte >= threshold, x.dtype) * (256.0 / (256 - threshold)))
+    return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)
+
+
+def kept(bits: tf.Tensor, rate: float) -> tf.Tensor:
+    """What dropout multiplies by: 0 or 1 / (1 - rate), float32, told by the bytes of `noise`; 1 where the rate is 0."""
+    if not rate:
+        return tf.ones([])
+    threshold = min(max(round(rate * 256), 1), 255)
+    return tf.cast(bits >= threshold, tf.float32) * (256.0 / (256 - threshold))

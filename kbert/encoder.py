@@ -8,6 +8,7 @@ import functools
 import keras
 from keras import ops
 
+from kbert import chains
 from kbert.activations import activation
 from kbert.attention import SelfAttention
 from kbert.config import BertConfig
@@ -33,7 +34,7 @@ class Block(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         width, epsilon, dtype = config.hidden_size, config.layer_norm_eps, self.dtype_policy
         self.rate = config.hidden_dropout_prob
-        self.activation = activation(config.hidden_act)
+        self.activation, self.activation_name = activation(config.hidden_act), config.hidden_act
         self.attention = SelfAttention(
             width,
             config.num_attention_heads,
@@ -57,10 +58,22 @@ class Block(keras.layers.Layer):
         self.shrink.build((None, self.widen.units))
 
     def call(self, x, layout: Layout, seed=None):
+        if layout.compiles and seed is not None:
+            return self._in_chains(x, layout, seed)
         attended = ops.cast(self.attention(x, layout=layout, seed=site_seed(seed, 0)), "float32")
         x = self.attention_norm(x + dropout(attended, self.rate, site_seed(seed, 1)))  # [N, D]
         shrunk = ops.cast(self.shrink(self.activation(self.widen(x))), "float32")  # [N, D] -> [N, F] -> [N, D]
         return self.output_norm(x + dropout(shrunk, self.rate, site_seed(seed, 2)))  # [N, D]
+
+    def _in_chains(self, x, layout: Layout, seed):
+        """The same for training on batches of one shape, which pays the compilation of its elementwise parts."""
+        project = self.attention.project
+        context = self.attention.context(ops.cast(x, self.compute_dtype), layout, site_seed(seed, 0))
+        attended = chains.product(project, context)
+        x = chains.add_and_norm(x, attended, project.bias, self.attention_norm, self.rate, site_seed(seed, 1))
+        inner = chains.activate(chains.product(self.widen, x), self.widen.bias, self.activation_name)
+        shrunk = chains.product(self.shrink, inner)
+        return chains.add_and_norm(x, shrunk, self.shrink.bias, self.output_norm, self.rate, site_seed(seed, 2))
 
 
 @keras.saving.register_keras_serializable("kbert")

@@ -60,7 +60,11 @@ class MaskedTokens(keras.layers.Layer):
         )
 
     def call(self, x, table):
-        x = self.norm(ops.cast(self.activation(self.transform(x)), "float32"))  # [M, D]
         dtype = self.compute_dtype
-        logits = ops.matmul(ops.cast(x, dtype), ops.transpose(ops.cast(table, dtype)))  # [M, V]
-        return logits + ops.cast(self.bias, dtype)
+        return ops.matmul(ops.cast(self.transformed(x), dtype), ops.transpose(ops.cast(table, dtype))) + ops.cast(
+            self.bias, dtype
+        )  # [M, V]
+
+    def transformed(self, x):
+        """norm(activation(x W + c)): [M, D] -> float32 [M, D]."""
+        return self.norm(ops.cast(self.activation(self.transform(x)), "float32"))

@@ -28,6 +28,7 @@ class Layout(Protocol):
 
     mask_bias: tf.Tensor
     positions: tf.Tensor
+    compiles: bool  # whether chains of elementwise operations are compiled in training, see `kbert.chains`
 
     def to_tokens(self, rows: tf.Tensor) -> tf.Tensor:
         """[B, T, ...] -> [N, ...]."""
@@ -47,6 +48,8 @@ class Layout(Protocol):
 
 class Unpadded:
     """Real tokens only: N changes with every batch, so shapes are dynamic. For training and serving on CPU and GPU."""
+
+    compiles = False
 
     def __init__(self, input_mask: tf.Tensor, input_example_ids: tf.Tensor | None = None):
         self._shape = tf.shape(input_mask)  # [B, T]
@@ -85,6 +88,8 @@ class Unpadded:
 class Padded:
     """Every slot is kept: N = B * T, and shapes are static where the mask's are. For XLA, TPU and TFLite."""
 
+    compiles = False
+
     def __init__(self, input_mask: tf.Tensor, input_example_ids: tf.Tensor | None = None):
         dynamic = tf.shape(input_mask)
         self._length = input_mask.shape[1] or dynamic[1]
@@ -109,6 +114,12 @@ class Padded:
 
     def pick(self, tokens: tf.Tensor, places: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
         return tf.gather(tokens, tf.gather(_in_rows(places, self._length), slots))
+
+
+class Static(Padded):
+    """As `Padded`, for batches of one shape and rows that are nearly full: pre-training's on CPU and GPU."""
+
+    compiles = True
 
 
 def _mask_bias(input_mask: tf.Tensor) -> tf.Tensor:

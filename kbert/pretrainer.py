@@ -11,10 +11,12 @@ from kbert.config import BertConfig
 from kbert.encoder import Encoder
 from kbert.gradients import gradients_of
 from kbert.heads import MaskedTokens
+from kbert.layout import Static
 from kbert.losses import cross_entropy
 from kbert.optimizer import adamw
 from kbert.pretraining_metrics import PretrainingMetrics
 from kbert.text_model import TextModel
+from kbert.vocabulary_loss import vocabulary_cross_entropy
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -111,6 +113,8 @@ class Pretrainer(TextModel):
             raise ValueError(f"accumulate is 1 or more, and divides the batch size; got {accumulate}.")
         self.accumulate = accumulate
         super().compile(optimizer=optimizer or adamw(), loss=None, **kwargs)
+        if not self.jit_compile:
+            self.use_layout(Static)  # rows are filled, and all batches of one shape
 
     def sums(self, batch, training: bool) -> dict:
         """Sums over a batch, or a part of one: losses, right answers, and how many there were of each; scalars."""
@@ -118,12 +122,13 @@ class Pretrainer(TextModel):
         layout, tokens = self._encode(inputs, training)
         slots = layout.counting(weights["masked_lm_weights"])  # [M]
         masked = layout.pick(tokens, inputs["masked_lm_positions"], slots)  # [M, D]
-        logits = self.masked_tokens(masked, table=self.encoder.embeddings.token)  # [M, V]
         ids, counts = (
             ops.take(ops.reshape(values, [-1]), slots)
             for values in (labels["masked_lm_ids"], weights["masked_lm_weights"])
         )
-        sums = {"masked": cross_entropy(logits, ids, counts)}
+        head = self.masked_tokens
+        x, table = head.transformed(masked), self.encoder.embeddings.token
+        sums = {"masked": vocabulary_cross_entropy(x, table, head.bias, ids, counts, head.compute_dtype)}
         if self.next_sentence is not None:
             pairs = ops.reshape(self._pair_logits(layout, tokens, inputs), [-1, 2])
             answers = ops.reshape(labels["next_sentence_labels"], [-1])

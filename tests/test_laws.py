@@ -14,8 +14,9 @@ PACKAGES = ("kbert", "pipelines", "export")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
-# dropout: noise that is a function of a seed tensor; optimizer, lamb: the fused kernel; gradients: tape.
-TENSORFLOW_FILES = ("kbert/layout.py", "kbert/optimizer.py", "kbert/lamb.py", "kbert/dropout.py", "kbert/gradients.py")
+# Fused kernels, gradients by hand, compiled chains, and noise that is a function of a seed tensor: Keras has none of them.
+TENSORFLOW_MODULES = ("layout", "optimizer", "lamb", "dropout", "gradients", "chains", "vocabulary_loss")
+TENSORFLOW_FILES = tuple(f"kbert/{name}.py" for name in TENSORFLOW_MODULES)
 TENSORFLOW_FOLDERS = ("kbert/weights/", "kbert/cli/", "pipelines/", "export/")
 PIPELINES_MAY_IMPORT = {"numpy", "tensorflow", "tensorflow_text", "pipelines"} | set(sys.stdlib_module_names)
 PIPELINES_EXCEPTIONS = {"pipelines/vocabulary_learning.py": {"tokenizers"}}  # its trainer, imported when it is called

@@ -13,7 +13,7 @@ from kbert.cli import convert, evaluate, export, finetune, predict, sample
 from kbert.cli.errors import explained
 
 # Where an option takes several words, as `--input *.txt` gives them.
-SEVERAL = {name: ("--input", "--records") for name in ("vocab", "pretrain", "prepare", "show-batch", "cut-vocab")}
+SEVERAL = dict.fromkeys(("vocab", "pretrain", "prepare", "show-batch", "cut-vocab"), ("--input", "--records"))
 
 app = typer.Typer(
     name="kbert",
