@@ -14,7 +14,7 @@ PACKAGES = ("kbert", "pipelines", "export")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
-# Fused kernels, gradients by hand, compiled chains, and noise that is a function of a seed tensor: Keras has none of them.
+# Fused kernels, gradients by hand, compiled chains, noise that is a function of a seed tensor: Keras has none of them.
 TENSORFLOW_MODULES = ("layout", "optimizer", "lamb", "dropout", "gradients", "chains", "vocabulary_loss")
 TENSORFLOW_FILES = tuple(f"kbert/{name}.py" for name in TENSORFLOW_MODULES)
 TENSORFLOW_FOLDERS = ("kbert/weights/", "kbert/cli/", "pipelines/", "export/")

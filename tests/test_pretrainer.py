@@ -126,7 +126,7 @@ def test_the_head_reads_the_token_table():
     before = model(inputs)["masked_tokens"].numpy()
     table = model.encoder.embeddings.token
     unused = 1  # the batch's ids are 0 and from 5 on
-    table.assign(tf.tensor_scatter_nd_add(table.value, [[unused]], tf.ones([1, D])))
+    table.assign(tf.tensor_scatter_nd_add(table.value, [[unused]], tf.range(1.0, D + 1)[None]))
     changed = np.abs(model(inputs)["masked_tokens"].numpy() - before).max(axis=(0, 1))
     assert changed[unused] > 0.01
     assert np.delete(changed, unused).max() == 0
