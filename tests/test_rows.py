@@ -45,6 +45,7 @@ CASES = {
     "single segments": draw(53, pairs=False),
     "small": draw(310, longest=4),
     "full": as_examples([(5, 18)] * 7, [(200, 208)] * 7),
+    "never two in a row": as_examples([(4, 9)] * 95, [(50, 55)] * 95),
     "one": as_examples([(3, 9)], [(9, 11)]),
     "none": as_examples([], []),
     "many small among few large": as_examples([(0, 2)] * 70 + [(0, 20)] * 9, [(7, 7)] * 79),
