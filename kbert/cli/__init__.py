@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 import typer
 
-from kbert.cli import convert, evaluate, export, finetune, predict, sample
+from kbert.cli import (
+    convert,
+    evaluate,
+    export,
+    fill_mask,
+    finetune,
+    predict,
+    sample,
+)
 from kbert.cli.errors import explained
 
 # Where an option takes several words, as `--input *.txt` gives them.
@@ -24,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (finetune, evaluate, predict, export, convert, sample):
+for module in (finetune, evaluate, predict, fill_mask, export, convert, sample):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 
