@@ -193,7 +193,7 @@ def apply(model: Any, path: str | os.PathLike[str], seed: int = 0) -> Report:
             "Check that the file is of the same language."
         )
     table = model.named_weights()[TOKEN_TABLE]
-    rows = np.array(keras.ops.convert_to_tensor(table))
+    rows = np.asarray(keras.ops.convert_to_tensor(table)).copy()
     chosen = vectors[[*found.values()]]
     rows[[*found]] = project(chosen, rows.shape[1], model.config.initializer_range, seed)
     table.assign(rows)
