@@ -39,8 +39,9 @@ class Examples(NamedTuple):
 def next_sentence_pairs(sentences: Sentences, max_length: int, short_share: float, seed: tf.Tensor) -> Examples:
     """Pairs of which the second segment follows the first (label 0) or is of another document (label 1).
 
-    A document is read front to back. Sentences make a chunk as soon as they have the document's target of tokens: the
-    room, or for a share of the documents a number from 2 to the room. The first segment is a random number of the
+    A document is read front to back. Sentences make a chunk as soon as they have the target of tokens: the room, or for
+    a share of the chunks a number from 2 to the room (the published program draws it once a document, which for books
+    of any length says little of the mean). The first segment is a random number of the
     chunk's sentences. A fair coin says whether the second is the rest of them, or begins at a random sentence of a
     random other document and has what is left of the target; the rest of the chunk is then read again, as the start of
     the next one. What is over the room goes from the longer segment, front or back at random for each token.
@@ -56,7 +57,7 @@ def next_sentence_pairs(sentences: Sentences, max_length: int, short_share: floa
     Args:
         sentences: of a window.
         max_length: tokens of an example, [CLS] and two [SEP] included.
-        short_share: the probability in [0, 1] that a document's target is short.
+        short_share: the probability in [0, 1] that the target is short.
         seed: int64 [2].
 
     Raises:
@@ -68,7 +69,7 @@ def next_sentence_pairs(sentences: Sentences, max_length: int, short_share: floa
     sentences = _halved(cut_sentences(sentences, room, (room + 1) // 2), FEWEST_ROOMS * room)
     starts, documents = sentences
     document = document_numbers(sentences)
-    tokens = tf.gather(_targets(documents, room, short_share, target_seed), document)
+    tokens = _targets(tf.size(document), room, short_share, target_seed)
     cuts, coins = tf.unstack(_uniform([2, tf.size(document)], chunk_seed))
     is_random = (coins < 0.5) & (tf.size(documents) > 2)
 
@@ -104,7 +105,7 @@ def sentence_order_pairs(sentences: Sentences, max_length: int, short_share: flo
     sentences = cut_sentences(sentences, room, (room + 1) // 2)
     starts, documents = sentences
     document = document_numbers(sentences)
-    tokens = tf.gather(_targets(documents, room, short_share, target_seed), document)
+    tokens = _targets(tf.size(document), room, short_share, target_seed)
     cuts = _uniform([tf.size(document)], chunk_seed)
 
     first = tf.range(tf.size(document, tf.int64))
@@ -133,7 +134,7 @@ def full_sentences(sentences: Sentences, max_length: int, short_share: float, se
     Args:
         sentences: of a window.
         max_length: tokens of an example, [CLS] and [SEP] included.
-        short_share: the probability in [0, 1] that a document's target is short; the paper's is 0.
+        short_share: the probability in [0, 1] that the target is short; the paper's is 0.
         seed: int64 [2].
 
     Raises:
@@ -149,7 +150,7 @@ def full_sentences(sentences: Sentences, max_length: int, short_share: float, se
     sentences = cut_sentences(sentences, room, room)
     starts, documents = sentences
     document = document_numbers(sentences)
-    tokens = tf.gather(_targets(documents, room, short_share, seed), document)
+    tokens = _targets(tf.size(document), room, short_share, seed)
     first = tf.range(tf.size(document, tf.int64))
     end = fill_within(starts, first, tokens, tf.gather(documents, document + 1))
     begins = chain(end)
@@ -180,9 +181,9 @@ def _below(limits: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     return tf.cast(draws * tf.cast(limits, draws.dtype), tf.int64)
 
 
-def _targets(documents: tf.Tensor, room: int, short_share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Tokens wanted in the examples of each document, int64 [D]."""
-    coins, draws = tf.unstack(_uniform([2, tf.size(documents) - 1], seed))
+def _targets(number: tf.Tensor, room: int, short_share: float, seed: tf.Tensor) -> tf.Tensor:
+    """Tokens wanted in the example that each of a number of sentences would begin, int64 [S]."""
+    coins, draws = tf.unstack(_uniform([2, number], seed))
     return tf.where(coins < short_share, 2 + _below(tf.constant(room - 1), draws), room)
 
 

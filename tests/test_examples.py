@@ -202,7 +202,7 @@ def test_truncation_takes_from_front_and_back_by_a_fair_coin_for_each_token():
         assert abs(front.var() - removed / 4) < 0.5
 
 
-def test_targets_are_short_for_the_share_of_documents_and_any_number():
+def test_targets_are_short_for_the_share_of_chunks_and_any_number():
     documents = [[1] * 60] * 6000
     made = make(sentence_order_pairs, documents, max_length=33, short_share=0.25)
     lengths = made.first_ends - made.first_starts + made.second_ends - made.second_starts
@@ -257,9 +257,9 @@ def read_document_by_document(documents, room, short_share, rng):
         [list(range(s, s + n)) for s, n in zip(*pair, strict=True)] for pair in zip(starts, documents, strict=True)
     ]
     for number, document in enumerate(texts):
-        target = rng.integers(2, room + 1) if rng.random() < short_share else room
         at = 0
         while at < len(document):
+            target = rng.integers(2, room + 1) if rng.random() < short_share else room
             chunk = []
             while at < len(document) and sum(map(len, chunk)) < target:
                 chunk.append(document[at])
