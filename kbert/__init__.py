@@ -20,6 +20,9 @@ _HOMES = {
     "lamb": "kbert.lamb",
     "Recipe": "kbert.training",
     "finetune": "kbert.training",
+    "Phase": "kbert.pretraining_recipe",
+    "PretrainingRecipe": "kbert.pretraining_recipe",
+    "pretrain": "kbert.pretraining",
 }
 __all__ = list(_HOMES)
 

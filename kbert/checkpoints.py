@@ -1,19 +1,28 @@
 """Checkpoints of a training: every number that the next step depends on, in one safetensors file.
 
 A file holds the model's weights, its dropout's seeds and, where it is to be resumed, the optimizer's moments and step;
-its metadata holds a small dict of the trainer's. Restoring gives the same bits, so a resumed run is the same run.
+its metadata holds a small dict of the trainer's, and a digest of all this. Restoring gives the same bits, so a resumed
+run is the same run; and a file that is not what was written is known from one that is.
 """
 
+import hashlib
 import json
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kbert.runs import beside
+from kbert.whole_files import beside
 
-STATE = "kbert_state"
+META, STATE, DIGEST = "kbert", "state", "sha256"  # one key of the file's metadata, so that its bytes are always alike
+
+
+class DamagedCheckpoint(ValueError):
+    """A checkpoint that is not whole, or not what was written."""
 
 
 def variables(model: keras.Model, *, with_optimizer: bool) -> dict[str, keras.Variable]:
@@ -35,39 +44,61 @@ def save(path: Path, model: keras.Model, state: dict[str, Any], *, with_optimize
         model: compiled; its optimizer is built where `with_optimizer`.
         state: JSON-able.
         with_optimizer: also the optimizer's variables, three times the size.
+
+    Raises:
+        OSError: no room, or no right to write; names the file.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     named = variables(model, with_optimizer=with_optimizer)
     arrays = {name: np.asarray(keras.ops.convert_to_tensor(variable), order="C") for name, variable in named.items()}
+    content = {STATE: state, DIGEST: digest(state, ((name, arrays[name]) for name in sorted(arrays)))}
     with beside(path) as unfinished:
-        save_file(arrays, unfinished, metadata={STATE: json.dumps(state)})
+        try:
+            save_file(arrays, unfinished, metadata={META: json.dumps(content)})
+        except SafetensorError as error:  # its own words for what the system said: "... Os { code: 28, kind: ..."
+            code = re.search(r"code: (\d+)", str(error))
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) if code else error from error
 
 
 def restore(path: Path, model: keras.Model, *, with_optimizer: bool) -> dict[str, Any]:
     """Reads a checkpoint into a model (and its built optimizer), and returns the trainer's state.
 
     Raises:
-        ValueError: the file's tensors are not those of this model; names the first few. Or the file is damaged.
+        DamagedCheckpoint: the file is not whole, or not what was written; the model is as it was.
+        ValueError: the file's tensors are not those of this model; names the first few.
     """
     from safetensors import SafetensorError, safe_open
 
     named = variables(model, with_optimizer=with_optimizer)
-    damaged = f"A checkpoint is a whole safetensors file with {STATE} in its metadata; {path} is damaged"
+    damaged = f"A checkpoint is a whole safetensors file with {META} in its metadata; {path} is damaged"
     remedy = "Bring it back from a copy, or train anew with --overwrite instead of --resume."
     try:
         with safe_open(path, "numpy") as file:
-            state = json.loads((file.metadata() or {}).get(STATE, "null"))
+            names = sorted(file.keys())
+            content = json.loads((file.metadata() or {}).get(META, "null"))
+            state = content.get(STATE) if isinstance(content, dict) else None
             if not isinstance(state, dict):
-                raise ValueError(f"{damaged}: {STATE} is {state!r}. {remedy}")
-            names = set(file.keys())
-            wrong = sorted(names ^ set(named))
-            wrong += [n for n in sorted(names & set(named)) if file.get_slice(n).get_shape() != list(named[n].shape)]
+                raise DamagedCheckpoint(f"{damaged}: {META} is {content!r}. {remedy}")
+            if content.get(DIGEST) != digest(state, ((name, file.get_tensor(name)) for name in names)):
+                raise DamagedCheckpoint(f"{damaged}: it is not what its {DIGEST} says. {remedy}")
+            wrong = sorted(set(names) ^ set(named))
+            wrong += [n for n in sorted(named) if n in names and file.get_slice(n).get_shape() != list(named[n].shape)]
             if wrong:
                 told = ", ".join(wrong[:4])
                 raise ValueError(f"A checkpoint fits the model that wrote it; {path} differs in {told}.")
             for name, variable in named.items():
                 variable.assign(file.get_tensor(name))
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{damaged}: {error}. {remedy}") from error
+        raise DamagedCheckpoint(f"{damaged}: {error}. {remedy}") from error
     return state
+
+
+def digest(state: dict[str, Any], arrays: Iterable[tuple[str, np.ndarray]]) -> str:
+    """SHA-256 of a checkpoint's content: its state and, in order, each name, type, shape and array."""
+    found = hashlib.sha256(json.dumps(state).encode())
+    for name, array in arrays:
+        found.update(f"{name} {array.dtype} {array.shape}".encode())
+        found.update(memoryview(array.reshape(-1)).cast("B"))
+    return found.hexdigest()

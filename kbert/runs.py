@@ -2,13 +2,15 @@
 
 task.json       what was asked: task, labels, lengths, columns, settings
 config.json, model.safetensors, vocab.txt, tokenizer_config.json   the finished model, in Hugging Face's layout
-checkpoints/    last.safetensors: all that a resume needs; best.safetensors: the best epoch's weights
+checkpoints/    all that a resume needs: last.safetensors and best.safetensors, or step-00000300.safetensors
 logs/           TensorBoard
-metrics.jsonl   a line every few steps and one an epoch
+metrics.jsonl   a line every few steps and one an epoch or an evaluation
 report.md       and its pictures
+input.txt       standard input, where that was the text
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -17,37 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TASK, METRICS, CONFIG, REPORT = "task.json", "metrics.jsonl", "config.json", "report.md"
+from kbert.whole_files import beside, is_leftover, named
+
+TASK, METRICS, CONFIG, REPORT, INPUT = "task.json", "metrics.jsonl", "config.json", "report.md", "input.txt"
 # What a new run takes away of an old one before its task.json is replaced: first what says that the run is finished.
 REPLACED = (
     *(CONFIG, "checkpoints", "model.safetensors", "vocab.txt", "tokenizer_config.json", "logs", METRICS),
-    *(REPORT, "learning_curve.png", "confusion_matrix.png"),
+    *(REPORT, "learning_curve.png", "confusion_matrix.png", INPUT),
 )
 
 
 class RunError(ValueError):
     """A run directory that cannot be used as asked."""
-
-
-@contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """A file to write that takes the name `path` once it is whole; nothing half-written is ever left under that name.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with beside(Path(folder) / "a.txt") as unfinished:
-    ...         _ = unfinished.write_text("whole")
-    ...     [file.name for file in Path(folder).iterdir()]
-    ['a.txt']
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield unfinished
-        unfinished.chmod(0o666 & path.parent.stat().st_mode)  # as readable as its folder; safetensors keeps others out
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,8 @@ class Run:
             RunError: the folder holds something, and `overwrite` is False or it holds no run of ours.
         """
         folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        held = folder.iterdir() if folder.is_dir() else filter(Path.exists, [folder])
+        if any(path.name != INPUT and not is_leftover(path) for path in held):
             if not overwrite:
                 raise RunError(f"A run needs a new or empty folder; {folder} holds files. Use --resume or --overwrite.")
             if not (folder / TASK).is_file():
@@ -80,16 +64,44 @@ class Run:
         """
         folder = Path(folder)
         if not (folder / TASK).is_file():
-            raise FileNotFoundError(f"A run is a folder with {TASK}, written by kbert finetune; got {folder}.")
+            raise FileNotFoundError(
+                f"A run is a folder with {TASK}, written by kbert finetune or pretrain; got {folder}."
+            )
         return cls(folder)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes out of the folder, which is made; what killed ones left half-written is taken away.
+
+        Raises:
+            RunError: another process is at work there.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        opened = os.open(self.folder, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"One process at a time trains in a run; another is at work in {self.folder}.") from None
+            except OSError:
+                pass  # a file system without locks
+            for path in filter(is_leftover, (*self.folder.glob(".*"), *self.checkpoints.glob(".*"))):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            yield
+        finally:
+            os.close(opened)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     @property
     def last_checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "last.safetensors"
+        return self.checkpoints / "last.safetensors"
 
     @property
     def best_checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "best.safetensors"
+        return self.checkpoints / "best.safetensors"
 
     @property
     def logs(self) -> Path:
@@ -132,10 +144,13 @@ class Run:
         with beside(self.folder / name) as unfinished:
             unfinished.write_text(text, "utf-8")
 
-    def begin(self, task: dict[str, Any]) -> None:
-        """Makes the folder, without the files of an earlier run, and writes task.json; other files are left alone."""
+    def begin(self, task: dict[str, Any], keep: tuple[str, ...] = ()) -> None:
+        """Makes the folder, without the files of an earlier run, and writes task.json.
+
+        Files that are not a run's are left alone, and those named by `keep`, which belong to the new run.
+        """
         if (self.folder / TASK).is_file():
-            for path in (self.folder / name for name in REPLACED):
+            for path in (self.folder / name for name in REPLACED if name not in keep):
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
                 else:
@@ -160,7 +175,10 @@ class Run:
         keys = [key for key in {**then, **now} if key not in free and then.get(key) != now.get(key)]
         if keys:
             told = ", ".join(f"{key} was {then.get(key)!r} and is {now.get(key)!r}" for key in keys)
-            raise RunError(f"--resume continues with the settings of {self.folder / TASK}; {told}.")
+            raise RunError(
+                f"--resume continues with the settings of {self.folder / TASK}; {told}. "
+                "Ask for the same, name another folder, or start anew with --overwrite."
+            )
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a kill is left out."""
@@ -170,12 +188,12 @@ class Run:
 
     def add_metrics(self, line: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+        with named(self.folder / METRICS), (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def forget_metrics_after(self, epoch: int) -> None:
-        """Drops the lines of epochs that a resume does again (epochs count from 1)."""
-        kept = [line for line in self.metrics() if line["epoch"] <= epoch]
+    def forget_metrics_after(self, done: int, by: str = "epoch") -> None:
+        """Drops the lines of epochs, or by "step", that a resume does again (both count from 1)."""
+        kept = [line for line in self.metrics() if line[by] <= done]
         self.write(METRICS, "".join(json.dumps(line) + "\n" for line in kept))
 
 

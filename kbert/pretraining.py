@@ -1,0 +1,181 @@
+"""Pre-training: `model.fit` over phases of batches, with a run directory from which a killed run goes on, bit for bit.
+
+pretrain() compiles, fits with the callbacks of `kbert.stepwise`, and leaves the last step's weights in the model.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from kbert.divergence import StopOnDivergence
+from kbert.pretraining_recipe import Phase, PretrainingRecipe
+from kbert.runs import Run
+from kbert.step_checkpoints import StepCheckpoints
+from kbert.stepwise import HeldOut, SaveSteps, StepLines, end_expected, value
+from kbert.tensorboard import Scalars
+
+__all__ = ["DataStopped", "Phase", "PretrainingRecipe", "pretrain"]
+
+
+class DataStopped(ValueError):
+    """The batches ended, or could not be read, before the training was done."""
+
+
+def pretrain(
+    model: keras.Model,
+    data: Callable | Sequence[Callable],
+    run: Run | str,
+    recipe: PretrainingRecipe,
+    *,
+    held_out: Sequence = (),
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Pre-trains a model.
+
+    Args:
+        model: a `kbert.Pretrainer`, not yet compiled.
+        data: for each phase a function `after` -> endless tf.data.Dataset of batches, e.g. of `pipelines.pretraining`;
+            `after` is None, or the place (epoch, window, row) of the last row that was trained on.
+        run: folder for checkpoints/, logs/ and metrics.jsonl, new or empty; or a `Run`, used as it is.
+        recipe: phases, rates, what is written when.
+        held_out: for each phase a tf.data.Dataset of batches to score, or nothing.
+        resume: go on after the newest checkpoint that is whole, or start where there is none; the bits are those of a
+            run that was never stopped.
+        callbacks: any of Keras'.
+        stop: asked after each step; where True, a checkpoint is saved and `Stopped` raised.
+
+    Returns:
+        {"steps", figures of the last line of training, `val_...` of the last scoring, "tokens_per_second", "tokens",
+        "seconds"}, the last three of all steps.
+
+    Raises:
+        TrainingDiverged: the loss is no longer finite, or leapt; names the step and the last good checkpoint.
+        DataStopped: the data ended or could not be read; names what and the last checkpoint.
+        Stopped: as `stop` asked.
+        OSError: a file that cannot be written, by name; an earlier checkpoint stays good.
+        RunError: the folder is in use, and `resume` is False.
+    """
+    run = run if isinstance(run, Run) else Run.start(run) if not resume else Run(run)
+    datas = [data] if callable(data) else list(data)
+    check(model, datas, recipe, held_out)
+    model.compile(recipe.make_optimizer(), accumulate=recipe.accumulate)
+    model.optimizer.build(model.trainable_variables)
+    checkpoints = StepCheckpoints(run, recipe.keep)
+    state = (checkpoints.restore(model) if resume else None) or {"step": 0}
+    run.forget_metrics_after(state["step"], by="step")
+    ends = list(itertools.accumulate(phase.steps for phase in recipe.phases))
+    board = Scalars(run.logs, run.metrics())
+
+    def add(line):
+        run.add_metrics(line)
+        board.add(line)
+
+    def add_trained(line):
+        add(line)
+        guard.check(line)
+
+    guard = StopOnDivergence(checkpoints, recipe.spike, run.metrics(), int(recipe.warmup * recipe.steps))
+    lines = StepLines(recipe.log_steps, ends, add_trained, state)
+    save = SaveSteps(checkpoints, recipe.checkpoint_steps, recipe.checkpoint_minutes, lines.carry, stop)
+    step = state["step"]
+    try:
+        for number, (phase, end, batches) in enumerate(zip(recipe.phases, ends, datas, strict=True)):
+            scoring = (
+                [HeldOut(held_out[number], recipe.evaluate_steps, ends, add, stop, scored(run))] if held_out else []
+            )
+            if step < end:
+                place = tuple(value(model.place).tolist())
+                given = batches(None if step == end - phase.steps else place)
+                step = fit(model, given, end - step, [guard, lines, *scoring, *callbacks, save], checkpoints)
+            if step < end:  # a callback of the user's stopped it
+                break
+            for callback in scoring:  # where a resume had no step to make
+                callback.set_model(model)
+                callback.after(end, {})
+    finally:
+        board.close()
+    return summary(step, run.metrics())
+
+
+def fit(model, batches, steps: int, callbacks: Sequence, checkpoints: StepCheckpoints) -> int:
+    """Makes steps of one phase, and returns the number of the last one.
+
+    Raises:
+        DataStopped: an error of TensorFlow's, told in a line, or batches that end.
+    """
+    end = iterations(model) + steps
+    model.make_train_function(force=True)  # one function for two lengths would know neither
+    model.make_test_function(force=True)
+    try:
+        with end_expected():
+            model.fit(batches, steps_per_epoch=steps, callbacks=list(callbacks), shuffle=False, verbose=0)
+    except Exception as error:
+        if not type(error).__module__.startswith("tensorflow"):
+            raise
+        raise DataStopped(
+            f"The training stopped in step {iterations(model) + 1}: {cause(error)}; {checkpoints.told()}. "
+            "When that is mended, the same command goes on."
+        ) from error
+    if iterations(model) < end and not model.stop_training:
+        raise DataStopped(
+            f"Batches must not end before step {end}; they did after step {iterations(model)}, "
+            f"and {checkpoints.told()}. Give batches that repeat."
+        )
+    return iterations(model)
+
+
+def check(model, datas: Sequence, recipe: PretrainingRecipe, held_out: Sequence) -> None:
+    """Holds what is given for the phases to one another.
+
+    Raises:
+        ValueError: not one of each for each phase, or a phase that is longer than the model's positions.
+    """
+    count = len(recipe.phases)
+    if len(datas) != count or held_out and len(held_out) != count:
+        raise ValueError(
+            f"data, and held_out where there is any, are one for each phase, {count}; "
+            f"got {len(datas)} and {len(held_out)}."
+        )
+    most, limit = max(phase.max_length for phase in recipe.phases), model.config.max_position_embeddings
+    if most > limit:
+        raise ValueError(f"max_length is at most {limit} for this model; got {most}. Lower it.")
+
+
+def iterations(model) -> int:
+    """Steps that the optimizer has made."""
+    return int(value(model.optimizer.iterations))
+
+
+def cause(error: Exception) -> str:
+    """What a Python function within tf.data raised, in a line; else the first line of TensorFlow's words.
+
+    >>> cause(ValueError("{{function_node f}} FileNotFoundError: no a.txt\\nTraceback (most recent call last):"))
+    'no a.txt'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    raised = re.search(r"\b[A-Z]\w*(?:Error|Exception): (.*)", lines[0])
+    return (raised[1] if raised else lines[0]).rstrip(".")
+
+
+def scored(run: Run) -> int:
+    """The last step of which a run has a scoring of held-out text."""
+    return max((line["step"] for line in run.metrics() if "val_loss" in line), default=0)
+
+
+def summary(step: int, lines: Sequence[dict]) -> dict[str, Any]:
+    """What `pretrain` returns, from the lines of metrics.jsonl."""
+    trained = [line for line in lines if "val_loss" not in line]
+    held_out = [line for line in lines if "val_loss" in line]
+    seconds = sum(line["seconds"] for line in trained)
+    tokens = sum(line["tokens"] for line in trained)
+    busy = sum(line["tokens"] / max(line["tokens_per_second"], 1e-9) for line in trained)  # without what compiles
+    last = {**(trained[-1] if trained else {}), **(held_out[-1] if held_out else {})}
+    left_out = ("step", "time", "seconds", "tokens", "learning_rate")
+    figures = {name: value for name, value in last.items() if name not in left_out}
+    rate = round(tokens / max(busy, 1e-9), 1)
+    return {"steps": step, **figures, "tokens_per_second": rate, "tokens": int(tokens), "seconds": round(seconds, 3)}

@@ -1,0 +1,213 @@
+"""Callbacks that count steps over resumes and phases: what of a training is written, scored, kept and refused."""
+
+import contextlib
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kbert.step_checkpoints import StepCheckpoints
+from kbert.watching import TrainingDiverged
+
+Line = dict[str, Any]  # of metrics.jsonl
+
+
+class Stopped(Exception):
+    """A training that was asked to stop and did, after a step and with its checkpoint; the same command goes on."""
+
+    def __init__(self, step: int):
+        super().__init__(f"stopped after step {step}, with a checkpoint")
+        self.step = step
+
+
+class EachStep(keras.callbacks.Callback):
+    """Calls `after(step, logs)` after each step; steps count from 1 at the start of the training."""
+
+    step = 0
+
+    def on_train_begin(self, logs=None):
+        self.step = int(value(self.model.optimizer.iterations))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        self.after(self.step, logs or {})
+
+    def after(self, step: int, logs: dict[str, float]) -> None:
+        raise NotImplementedError
+
+
+class StepLines(EachStep):
+    """Makes a line every few steps, of the figures since the line before, and starts the figures anew.
+
+    A line has the step, the model's logs, the rate of the step, `seconds` of the steps (waiting for data, and not what
+    callbacks do), `tokens_per_second` (without the first step of a process, which compiles), and `time` of the clock.
+
+    Args:
+        every: steps.
+        ends: steps that have a line in any case.
+        add: what takes a line.
+        carried: of the checkpoint that a resume starts from, as `carry` gave it.
+    """
+
+    def __init__(self, every: int, ends: Sequence[int], add: Callable[[Line], None], carried: Line | None = None):
+        super().__init__()
+        self.every, self.ends, self.add, self.carried = every, set(ends), add, carried or {}
+        self.seconds = self.carried.get("seconds", 0.0)
+
+    def carry(self) -> Line:
+        """What a resume in the middle of two lines needs for the second one."""
+        return {"figures": figures_of(self.model), "seconds": self.seconds}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if "figures" in self.carried:
+            set_figures(self.model, self.carried.pop("figures"))  # Keras has just reset them
+        self.seen, self.timed, self.counted = None, 0.0, 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.begun = time.perf_counter()
+
+    def after(self, step, logs):
+        spent = time.perf_counter() - self.begun
+        self.seconds += spent
+        if self.seen is not None:
+            self.timed, self.counted = self.timed + spent, self.counted + logs["tokens"] - self.seen
+        self.seen = logs["tokens"]
+        if step % self.every and step not in self.ends:
+            return
+        rate = self.counted / self.timed if self.timed else self.seen / self.seconds
+        line = {"step": step, **logs, "learning_rate": self.rate(step), "tokens_per_second": round(rate, 1)}
+        self.add({**line, "seconds": round(self.seconds, 4), "time": round(time.time(), 2)})
+        self.model.reset_metrics()
+        self.seconds = self.seen = self.timed = self.counted = 0.0
+
+    def rate(self, step: int) -> float:
+        """The rate that the step was made with."""
+        schedule = self.model.optimizer._learning_rate
+        return float(value(schedule(step - 1) if callable(schedule) else schedule))
+
+
+class HeldOut(EachStep):
+    """Scores text that is not trained on: a line of `val_loss`, `val_masked_accuracy` and so on every few steps.
+
+    Args:
+        batches: a tf.data.Dataset that can be read again.
+        every: steps; None for the ends alone.
+        ends: steps after which it is done in any case.
+        add: what takes a line.
+        stop: as in `SaveSteps`; a scoring that is under way is dropped, and done again by the resume.
+        done: the last step that has such a line.
+    """
+
+    def __init__(self, batches, every: int | None, ends: Sequence[int], add, stop: Callable[[], bool], done: int = 0):
+        super().__init__()
+        self.batches, self.every, self.ends, self.add = batches, every, set(ends), add
+        self.stop, self.done = stop, done
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.after(self.step, {})
+
+    def after(self, step, logs):
+        if step <= self.done or not (step in self.ends or (self.every and step % self.every == 0)):
+            return
+        with figures_kept(self.model), end_expected():
+            given = self.model.evaluate(self.batches, verbose=0, return_dict=True, callbacks=[StopScoring(self.stop)])
+        if self.model.stop_evaluating:
+            return
+        if not given:
+            raise ValueError("Text that is held out must make at least one row; got none. Hold out a greater share.")
+        self.done = step
+        left_out = ("tokens", "real_share")
+        self.add({"step": step, **{f"val_{name}": given[name] for name in given if name not in left_out}})
+
+
+class StopScoring(keras.callbacks.Callback):
+    """Ends `evaluate` after a batch where `stop()`."""
+
+    def __init__(self, stop: Callable[[], bool]):
+        super().__init__()
+        self.stop = stop
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self.stop():
+            self.model.stop_evaluating = True
+
+
+class SaveSteps(EachStep):
+    """Saves a checkpoint every few steps or minutes, at the end of each fit, and when asked to stop. The last callback.
+
+    Args:
+        checkpoints: where.
+        every: steps, or None.
+        minutes: or None.
+        carry: JSON-able, what else a resume needs.
+        stop: whether to stop: asked after each step; then `Stopped` is raised, with a checkpoint of that step.
+    """
+
+    def __init__(self, checkpoints: StepCheckpoints, every: int | None, minutes: float | None, carry, stop):
+        super().__init__()
+        self.checkpoints, self.every, self.carry, self.stop = checkpoints, every, carry, stop
+        self.seconds = math.inf if minutes is None else 60 * minutes
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.saved, self.saved_at = self.step, time.monotonic()
+
+    def after(self, step, logs):
+        stop = self.stop()
+        due = self.every and step % self.every == 0
+        if due or stop or time.monotonic() - self.saved_at >= self.seconds:
+            self.save(step)
+        if stop:
+            raise Stopped(step)
+
+    def on_train_end(self, logs=None):
+        if self.step > self.saved:
+            self.save(self.step)
+
+    def save(self, step: int) -> None:
+        if not all(np.isfinite(value(weight).sum()) for weight in self.model.trainable_variables):
+            raise TrainingDiverged(
+                f"Weights must stay finite; some are not after step {step}, and {self.checkpoints.told(step - 1)}. "
+                "Start anew with a lower learning rate."
+            )
+        self.checkpoints.save(self.model, {"step": step, **self.carry()})
+        self.saved, self.saved_at = step, time.monotonic()
+
+
+def value(variable) -> np.ndarray:
+    """A Keras variable or a tensor as an array."""
+    return np.asarray(keras.ops.convert_to_tensor(variable))
+
+
+@contextlib.contextmanager
+def end_expected() -> Iterator[None]:
+    """Without Keras' warning that data of unknown length has come to its end."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        yield
+
+
+def figures_of(model: keras.Model) -> list[float]:
+    """The sums that the model's figures are made of."""
+    return [float(value(variable)) for variable in model.metrics_variables]
+
+
+def set_figures(model: keras.Model, values: Sequence[float]) -> None:
+    """Sets what `figures_of` gave."""
+    for variable, value in zip(model.metrics_variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextlib.contextmanager
+def figures_kept(model: keras.Model) -> Iterator[None]:
+    """Leaves the figures of training as they were, whatever is scored within."""
+    values = figures_of(model)
+    try:
+        yield
+    finally:
+        set_figures(model, values)
