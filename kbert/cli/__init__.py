@@ -11,12 +11,15 @@ import typer
 
 from kbert.cli import (
     convert,
+    cut_vocab,
     evaluate,
     export,
+    extend_vocab,
     fill_mask,
     finetune,
     predict,
     sample,
+    vocab,
 )
 from kbert.cli.errors import explained
 
@@ -32,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (finetune, evaluate, predict, fill_mask, export, convert, sample):
+for module in (vocab, finetune, evaluate, predict, fill_mask, export, convert, extend_vocab, cut_vocab, sample):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 
