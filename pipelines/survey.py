@@ -76,7 +76,7 @@ def survey(corpus: Corpus, wordpiece: WordPiece | None = None, part: str | None 
     if before is None:
         raise ValueError(NO_TEXT.format(corpus))
     documents += _is_left_open(before, None)
-    counted = (0, 0, 0, ()) if wordpiece is None else _count_tokens((text for _, _, text in sample), wordpiece)
+    counted = (0, 0, 0, ()) if wordpiece is None else _count_tokens((text for _, _, text in sorted(sample)), wordpiece)
     return Survey(documents, lines, size, characters, broken, *counted)
 
 
@@ -130,7 +130,7 @@ def check_coverage(counts: Survey, max_unknown: float = MAX_UNKNOWN) -> None:
         >>> check_coverage(Survey(9, 9, 99, 99, 0, 99, 50, 20, ("文", "字")))
         Traceback (most recent call last):
         ...
-        ValueError: at most 5.0 % of the tokens may be [UNK]; with this vocabulary 40.0 % are, most often '文', '字'. ...
+        ValueError: at most 5.0 % of the tokens may be [UNK]; with this vocabulary 40.0 % are, most often '文', '字'...
     """
     if counts.unknown_share > max_unknown:
         words = ", ".join(map(repr, counts.unknown_words))
