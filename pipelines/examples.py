@@ -18,7 +18,14 @@ import tensorflow as tf
 from pipelines.filling import Sentences, chain, cut_sentences, document_numbers, fill, fill_within
 from pipelines.packing import PAIR_SPECIALS, SINGLE_SPECIALS, shared_room
 
-__all__ = ["Examples", "Sentences", "full_sentences", "next_sentence_pairs", "sentence_order_pairs"]
+__all__ = [
+    "Examples",
+    "Sentences",
+    "contiguous_tokens",
+    "full_sentences",
+    "next_sentence_pairs",
+    "sentence_order_pairs",
+]
 
 FEWEST_ROOMS = 8  # of a lone document, before its halves are told apart as two
 
@@ -156,6 +163,16 @@ def full_sentences(sentences: Sentences, max_length: int, short_share: float, se
     begins = chain(end)
     ends = tf.gather(starts, tf.gather(end, begins))
     return Examples(tf.gather(starts, begins), ends, ends, ends, tf.zeros_like(begins, tf.int32))
+
+
+def contiguous_tokens(sentences: Sentences, max_length: int, short_share: float, seed: tf.Tensor) -> Examples:
+    """Single segments cut wherever the room ends, in sentences too, so that all but a document's last are full.
+
+    Args and raises: those of `full_sentences`.
+    """
+    starts, documents = sentences
+    whole = tf.range(tf.size(documents, tf.int64))  # a document is one sentence, too long, and cut
+    return full_sentences(Sentences(tf.gather(starts, documents), whole), max_length, short_share, seed)
 
 
 def _check(max_length: int, least: int, short_share: float) -> None:

@@ -184,7 +184,7 @@ class Contents:
                 raise ValueError(
                     f"{name} is that of the records, {found} in {source}; got {asked}. Use {name}={found}."
                 )
-        if settings.objective != "none" and not self.labelled:
+        if settings.pairs and not self.labelled:
             raise ValueError(
                 f"objective {settings.objective} needs next_sentence_labels; {source} has none. Use objective='none'."
             )

@@ -8,7 +8,14 @@ import pytest
 import tensorflow as tf
 
 from pipelines import WordPiece
-from pipelines.examples import Examples, Sentences, full_sentences, next_sentence_pairs, sentence_order_pairs
+from pipelines.examples import (
+    Examples,
+    Sentences,
+    contiguous_tokens,
+    full_sentences,
+    next_sentence_pairs,
+    sentence_order_pairs,
+)
 
 PAIRS = {"next sentence": next_sentence_pairs, "sentence order": sentence_order_pairs}
 OBJECTIVES = {**PAIRS, "full sentences": full_sentences}
@@ -323,3 +330,14 @@ def test_books_have_half_of_their_pairs_at_random_within_a_point(shared_data):
     labels = make_many(next_sentence_pairs, sizes, 128, 0.1, count=60).labels
     assert len(labels) > 30_000
     assert abs(labels.mean() - 0.5) < 0.01
+
+
+def test_contiguous_tokens_fill_every_row_but_a_documents_last():
+    documents = [[7, 30, 2], [4], [3, 0, 25]]
+    made = make(contiguous_tokens, documents, max_length=12, short_share=0)
+    assert list(zip(made.first_starts, made.first_ends, strict=True)) == [
+        *((0, 10), (10, 20), (20, 30), (30, 39)),
+        (39, 43),
+        *((43, 53), (53, 63), (63, 71)),
+    ]
+    np.testing.assert_array_equal(made.second_starts, made.second_ends)

@@ -24,8 +24,11 @@ Lowercase = Annotated[bool, Option("--lowercase/--cased", help="What the vocabul
 
 MaxLength = Annotated[int, Option(min=8, help="Tokens of a row, special tokens included.")]
 Objective = Annotated[
-    Literal["next_sentence", "sentence_order", "none"],
-    Option(help="What is asked of two segments: does the second follow (BERT), are they in order (ALBERT), nothing."),
+    Literal["next_sentence", "sentence_order", "none", "contiguous"],
+    Option(
+        help="What is asked of two segments: does the second follow (BERT), are they in order (ALBERT). Or single "
+        "segments: none, of whole sentences; contiguous, cut where a row is full."
+    ),
 ]
 ShortShare = Annotated[float, Option(min=0, max=1, help="Share of the examples that are made shorter at random.")]
 Split = Annotated[bool, Option("--split/--lines", help="Split lines into sentences, or take a line as a sentence.")]
