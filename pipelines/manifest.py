@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files import find
+from pipelines.pretraining_data import PAIRS
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # goes up where the same settings would give other bytes
@@ -70,6 +71,11 @@ class Manifest:
         if format != FORMAT:
             raise ValueError(f"{path} must be of format {FORMAT}; got {format}. Prepare anew with --overwrite.")
         return manifest
+
+    @property
+    def digest(self) -> str:
+        """Tells this plan from others."""
+        return hashlib.sha256(json.dumps(self.plan, sort_keys=True).encode()).hexdigest()
 
     def write(self) -> None:
         """manifest.json, whole or not at all; the same content is the same bytes."""
@@ -170,7 +176,7 @@ def check_objective(paths: Sequence[Path], objective: str) -> None:
     for folder in sorted({path.parent for path in paths}):
         manifest = Manifest.read(folder)
         made_for = manifest.plan["settings"]["objective"] if manifest else objective
-        if objective not in ("none", made_for):
+        if objective in PAIRS and objective != made_for:
             raise ValueError(f"the labels of {folder} are for objective {made_for}; got {objective}. Use {made_for}.")
 
 
@@ -197,8 +203,24 @@ def unfinished_name(path: Path) -> Path:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Files that a killed process was still writing."""
-    return sorted(folder.glob(".*.part"))
+    """Files that a killed process was still writing, and receipts."""
+    return sorted([*folder.glob(".*.part"), *folder.glob(".*.receipt")])
+
+
+def leave_receipt(path: Path, shard: Shard, digest: str) -> None:
+    """Says beside a whole shard what it holds, where whoever lists it in the manifest is another process."""
+    with unfinished(path.with_name(f".{path.name}.receipt")) as file:
+        file.write_text(json.dumps({"plan": digest, "shard": asdict(shard)}), "utf-8")
+
+
+def receipts(manifest: Manifest) -> dict[str, Shard]:
+    """The shards of a manifest's plan that have a receipt, by name."""
+    found = {}
+    for path in manifest.folder.glob(".*.receipt"):
+        told = json.loads(path.read_text("utf-8"))
+        if told["plan"] == manifest.digest:
+            found[path.name[1:].removesuffix(".receipt")] = Shard(**told["shard"])
+    return found
 
 
 def _flat(plan: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def pretraining_records(
     @plain
     def batch(records, place):
         rows = contents.parse(records) | {"place": place}
-        if settings.objective == "none":
+        if not settings.pairs:
             rows = {name: values for name, values in rows.items() if not name.startswith("next_sentence")}
         labels = {name: rows.pop(name) for name in LABELS if name in rows}
         weights = {name: rows.pop(name) for name in WEIGHTS if name in rows}

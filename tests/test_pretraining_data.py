@@ -95,12 +95,12 @@ def originals(rows):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("objective", ["next_sentence", "sentence_order", "none"])
+@pytest.mark.parametrize("objective", ["next_sentence", "sentence_order", "none", "contiguous"])
 def test_batches_are_what_the_model_takes(corpus, spec, objective, packed):
     settings = PretrainingData(max_length=T, objective=objective, packed=packed)
     inputs, labels, weights = pretraining(corpus, spec, settings, batch_size=7).element_spec
     names = {"input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions", "place"}
-    pairs = set() if objective == "none" else {"next_sentence_labels"}
+    pairs = set() if objective in ("none", "contiguous") else {"next_sentence_labels"}
     assert set(inputs) == names | ({"input_example_ids", "first_positions"} if packed else set())
     assert set(labels) == {"masked_lm_ids"} | pairs
     assert set(weights) == {"masked_lm_weights"} | ({"next_sentence_weights"} if packed and pairs else set())
@@ -255,7 +255,7 @@ def test_other_errors_of_tensorflow_stay_what_they_are():
     "settings, said",
     [
         ({"max_length": 7}, "max_length is 8 tokens or more; got 7"),
-        ({"objective": "nsp"}, "objective is one of next_sentence, sentence_order, none; got 'nsp'"),
+        ({"objective": "nsp"}, "objective is one of next_sentence, sentence_order, none, contiguous; got 'nsp'"),
         ({"masking": "ngrams"}, "masking is one of tokens, words, spans; got 'ngrams'"),
         ({"short_share": 1.5}, "short_share is a share, 0 to 1; got 1.5"),
         ({"masked_share": 0.0}, "masked_share is a share over 0, to 1; got 0.0"),
