@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import shard_processes
-from pipelines.manifest import MANIFEST, Manifest, Shard, leftovers, unfinished_name
+from pipelines.manifest import MANIFEST, Manifest, Shard, leftovers, receipts, unfinished_name
 from pipelines.shards import Preparation, ShardMaker
 
 SHARD_NAME = re.compile(r"(train|held_out)-\d{5}-of-\d{5}\.tfrecord(\.gz)?")
@@ -49,54 +49,68 @@ def prepare(
         raise ValueError(f"processes is 1 or more; got {processes}.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        manifest = begin(preparation, folder, overwrite)
+    with alone(folder):
+        manifest, missing = begin(preparation, folder, overwrite)
         say(len(manifest.shards), 0, 0)
-        missing = [name for name in preparation.names() if name not in manifest.shards]
-        if missing:
-            preparation.check_text()
         for name, shard, file in _make(preparation, folder, missing, processes, say):
             os.replace(file, folder / name)
             manifest.shards[name] = shard
             manifest.write()
             say(1, 0, 0)
-    if not manifest.total()["records"]:
-        raise ValueError(f"at least one example is needed; none can be made from {preparation.corpus}. Give more text.")
+    check_some(manifest, preparation)
     return manifest
 
 
-def begin(preparation: Preparation, folder: Path, overwrite: bool) -> Manifest:
-    """The manifest of a folder, with the whole shards of this preparation that are there; leftovers are taken away.
+def begin(preparation: Preparation, folder: Path, overwrite: bool) -> tuple[Manifest, list[str]]:
+    """The manifest of a folder, with the whole shards that are there, and the names of those that are not.
+
+    What a killed process left is taken away.
 
     Raises:
-        ValueError: the folder holds something else.
+        ValueError: the folder holds something else, or the text is not enough for the shards.
     """
-    plan, names = preparation.plan(), preparation.names()
+    names = preparation.names()
+    manifest = _open(Manifest(folder, preparation.plan(), len(names)), overwrite)
+    manifest.shards |= receipts(manifest)
+    for path in manifest.damaged():
+        del manifest.shards[path.name]
+    manifest.write()
     for path in leftovers(folder):
         path.unlink()
-    known = (folder / MANIFEST).is_file()
-    if known and overwrite:
-        for path in [folder / MANIFEST, *(path for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))]:
-            path.unlink()
-    manifest = Manifest.read(folder)
-    if manifest is None:
-        held = sorted(path.name for path in folder.iterdir())
-        if held and not known:
+    missing = [name for name in names if name not in manifest.shards]
+    if missing:
+        preparation.check_text()
+    return manifest, missing
+
+
+def _open(manifest: Manifest, overwrite: bool) -> Manifest:
+    """The manifest that is in the folder, or where it holds none or is to be overwritten, the given one."""
+    folder = manifest.folder
+    if not (folder / MANIFEST).is_file():
+        if held := sorted({path.name for path in folder.iterdir()} - {path.name for path in leftovers(folder)}):
             raise ValueError(
                 f"records go to a new or empty folder, or to one with {MANIFEST}; {folder} holds "
                 f"{', '.join(held[:3])}. Name another."
             )
-        manifest = Manifest(folder, plan, len(names))
-    else:
-        manifest.check_same(plan)
-        for path in manifest.damaged():
-            del manifest.shards[path.name]
-    manifest.write()
+        return manifest
+    if not overwrite:
+        found = Manifest.read(folder)
+        found.check_same(manifest.plan)
+        return found
+    shards = [path for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name)]
+    for path in [folder / MANIFEST, *shards, *leftovers(folder)]:
+        path.unlink()
     return manifest
 
 
+def check_some(manifest: Manifest, preparation: Preparation) -> None:
+    """Raises ValueError where no shard holds a record."""
+    if not manifest.total()["records"]:
+        raise ValueError(f"at least one example is needed; none can be made from {preparation.corpus}. Give more text.")
+
+
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Holds a folder for one writer; the system lets go of it when the process ends, however it does."""
     handle = os.open(folder, os.O_RDONLY)
     try:

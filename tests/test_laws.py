@@ -19,7 +19,10 @@ TENSORFLOW_MODULES = ("layout", "optimizer", "lamb", "dropout", "gradients", "ch
 TENSORFLOW_FILES = tuple(f"kbert/{name}.py" for name in TENSORFLOW_MODULES)
 TENSORFLOW_FOLDERS = ("kbert/weights/", "kbert/cli/", "pipelines/", "export/")
 PIPELINES_MAY_IMPORT = {"numpy", "tensorflow", "tensorflow_text", "pipelines"} | set(sys.stdlib_module_names)
-PIPELINES_EXCEPTIONS = {"pipelines/vocabulary_learning.py": {"tokenizers"}}  # its trainer, imported when it is called
+PIPELINES_EXCEPTIONS = {  # imported when they are called
+    "pipelines/vocabulary_learning.py": {"tokenizers"},  # its trainer
+    "pipelines/beam.py": {"apache_beam"},  # an extra
+}
 HEAVY = (
     "tensorflow",
     "keras",
@@ -27,6 +30,7 @@ HEAVY = (
     "keras_nlp",
     "keras_hub",
     "tensorflow_text",
+    "apache_beam",
     "matplotlib",
     "sklearn",
     "grpc",

@@ -243,7 +243,7 @@ def test_a_damaged_manifest_is_told(preparation, done):
 
 
 def test_a_folder_has_one_writer(preparation, tmp_path):
-    with preparing._alone(tmp_path), pytest.raises(ValueError, match="another is at work"):
+    with preparing.alone(tmp_path), pytest.raises(ValueError, match="another is at work"):
         prepare(preparation, tmp_path)
     prepare(preparation, tmp_path)
 
