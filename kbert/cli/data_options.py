@@ -20,7 +20,9 @@ HeldOut = Annotated[
     float, Option(min=0, max=0.5, help="Share of the text that is never trained on, for the evaluation.")
 ]
 Vocabulary = Annotated[Path, Option("--vocab", help="vocab.txt, as `kbert vocab` makes it.")]
-Lowercase = Annotated[bool, Option("--lowercase/--cased", help="What the vocabulary was made of.")]
+Lowercase = Annotated[
+    bool | None, Option("--lowercase/--cased", help="What the vocabulary was made of, where nothing beside it says.")
+]
 
 MaxLength = Annotated[int, Option(min=8, help="Tokens of a row, special tokens included.")]
 Objective = Annotated[
