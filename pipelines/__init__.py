@@ -2,21 +2,31 @@
 
 from pipelines.batches import classification, texts
 from pipelines.docstrings import write_docstring_set
+from pipelines.documents import Corpus
 from pipelines.packing import pack, pack_to_length
+from pipelines.pretraining import UnreadableText, pretraining, reading_errors
+from pipelines.pretraining_data import PretrainingData
+from pipelines.survey import survey
 from pipelines.tasks import ClassificationExamples, Texts, read_classification, read_texts
 from pipelines.vocab import read_vocabulary
 from pipelines.wordpiece import WordPiece
 
 __all__ = [
     "ClassificationExamples",
+    "Corpus",
+    "PretrainingData",
     "Texts",
+    "UnreadableText",
     "WordPiece",
     "classification",
     "pack",
     "pack_to_length",
+    "pretraining",
     "read_classification",
     "read_texts",
     "read_vocabulary",
+    "reading_errors",
+    "survey",
     "texts",
     "write_docstring_set",
 ]
