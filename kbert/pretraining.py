@@ -152,14 +152,16 @@ def iterations(model) -> int:
 
 
 def cause(error: Exception) -> str:
-    """What a Python function within tf.data raised, in a line; else the first line of TensorFlow's words.
+    """What a Python function within tf.data raised, or an assertion says, in a line; else TensorFlow's first line.
 
-    >>> cause(ValueError("{{function_node f}} FileNotFoundError: no a.txt\\nTraceback (most recent call last):"))
+    >>> cause(ValueError("{{function_node f}} Unreadable: no a.txt.\\nTraceback (most recent call last):\\n\\n..."))
     'no a.txt'
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    raised = re.search(r"\b[A-Z]\w*(?:Error|Exception): (.*)", lines[0])
-    return (raised[1] if raised else lines[0]).rstrip(".")
+    told = str(error)
+    raised = re.search(r"\b[A-Z]\w+: (.*?)\s*\nTraceback \(most recent", told, re.DOTALL)
+    refused = re.search(r"assertion failed: \[(.*?)\]", told, re.DOTALL)
+    found = raised or refused
+    return " ".join((found[1] if found else (told.splitlines() or [type(error).__name__])[0]).split()).rstrip(".")
 
 
 def scored(run: Run) -> int:
@@ -173,9 +175,10 @@ def summary(step: int, lines: Sequence[dict]) -> dict[str, Any]:
     held_out = [line for line in lines if "val_loss" in line]
     seconds = sum(line["seconds"] for line in trained)
     tokens = sum(line["tokens"] for line in trained)
-    busy = sum(line["tokens"] / max(line["tokens_per_second"], 1e-9) for line in trained)  # without what compiles
+    timed = [line for line in trained if "tokens_per_second" in line]  # the others compiled, and did no more
+    busy = sum(line["tokens"] / max(line["tokens_per_second"], 1e-9) for line in timed)
     last = {**(trained[-1] if trained else {}), **(held_out[-1] if held_out else {})}
     left_out = ("step", "time", "seconds", "tokens", "learning_rate")
     figures = {name: value for name, value in last.items() if name not in left_out}
-    rate = round(tokens / max(busy, 1e-9), 1)
+    rate = round(sum(line["tokens"] for line in timed) / busy if busy else tokens / max(seconds, 1e-9), 1)
     return {"steps": step, **figures, "tokens_per_second": rate, "tokens": int(tokens), "seconds": round(seconds, 3)}

@@ -43,8 +43,8 @@ class EachStep(keras.callbacks.Callback):
 class StepLines(EachStep):
     """Makes a line every few steps, of the figures since the line before, and starts the figures anew.
 
-    A line has the step, the model's logs, the rate of the step, `seconds` of the steps (waiting for data, and not what
-    callbacks do), `tokens_per_second` (without the first step of a process, which compiles), and `time` of the clock.
+    A line has the step, the model's logs, the rate of the step, `seconds` of the steps (with waiting for data, without
+    callbacks), `tokens_per_second` (without the first step of a fit, which compiles), and `time` of the clock.
 
     Args:
         every: steps.
@@ -65,7 +65,8 @@ class StepLines(EachStep):
     def on_epoch_begin(self, epoch, logs=None):
         if "figures" in self.carried:
             set_figures(self.model, self.carried.pop("figures"))  # Keras has just reset them
-        self.seen, self.timed, self.counted = None, 0.0, 0.0
+        self.timed = self.counted = 0.0
+        self.seen = None  # tokens until the step before; None: there was none in this fit
 
     def on_train_batch_begin(self, batch, logs=None):
         self.begun = time.perf_counter()
@@ -78,11 +79,11 @@ class StepLines(EachStep):
         self.seen = logs["tokens"]
         if step % self.every and step not in self.ends:
             return
-        rate = self.counted / self.timed if self.timed else self.seen / self.seconds
-        line = {"step": step, **logs, "learning_rate": self.rate(step), "tokens_per_second": round(rate, 1)}
+        line = {"step": step, **logs, "learning_rate": self.rate(step)}
+        line |= {"tokens_per_second": round(self.counted / self.timed, 1)} if self.timed else {}
         self.add({**line, "seconds": round(self.seconds, 4), "time": round(time.time(), 2)})
         self.model.reset_metrics()
-        self.seconds = self.seen = self.timed = self.counted = 0.0
+        self.seconds = self.timed = self.counted = self.seen = 0.0
 
     def rate(self, step: int) -> float:
         """The rate that the step was made with."""
@@ -92,6 +93,8 @@ class StepLines(EachStep):
 
 class HeldOut(EachStep):
     """Scores text that is not trained on: a line of `val_loss`, `val_masked_accuracy` and so on every few steps.
+
+    The figures are also in the step's logs, for the callbacks after this one.
 
     Args:
         batches: a tf.data.Dataset that can be read again.
@@ -121,8 +124,9 @@ class HeldOut(EachStep):
         if not given:
             raise ValueError("Text that is held out must make at least one row; got none. Hold out a greater share.")
         self.done = step
-        left_out = ("tokens", "real_share")
-        self.add({"step": step, **{f"val_{name}": given[name] for name in given if name not in left_out}})
+        figures = {f"val_{name}": given[name] for name in given if name not in ("tokens", "real_share")}
+        self.add({"step": step, **figures, "time": round(time.time(), 2)})
+        logs.update(figures)
 
 
 class StopScoring(keras.callbacks.Callback):

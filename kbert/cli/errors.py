@@ -17,6 +17,14 @@ class WrongUse(Exception):
     """Options that are each right and do not go together; exit code 2."""
 
 
+class Ended(Exception):
+    """A command that was asked to end and did, in good order; the words say how to go on, the code is the signal's."""
+
+    def __init__(self, words: str, code: int):
+        super().__init__(words)
+        self.code = code
+
+
 def explained(command: Callable[[], int | None]) -> int:
     """Calls `command` and returns an exit code.
 
@@ -27,6 +35,8 @@ def explained(command: Callable[[], int | None]) -> int:
         code = command() or 0
     except WrongUse as error:
         return say(str(error), WRONG_USE)
+    except Ended as ended:
+        return say(str(ended), ended.code)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader left (`| head`): nothing to say, nobody to say it to
         return 0
