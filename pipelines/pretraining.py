@@ -10,7 +10,7 @@ packed row, B batch.
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import tensorflow as tf
@@ -84,15 +84,11 @@ def pretraining(
     share = {"part": part, "worker": worker, "num_workers": num_workers}
     corpus.blocks(seed=settings.seed, epoch=0, **share)  # raises what is wrong with these; reads nothing
     held_out = part == "held_out"
-    epoch, window, row = (-1, 0, 0) if after is None else map(int, after)
+    epoch, window, row = after = (-1, 0, -1) if after is None else tuple(map(int, after))
 
     def windows() -> Iterator[tuple[int, int, list[bytes]]]:
         numbers = range(1) if held_out else itertools.count() if epochs is None else epochs
-        for number in itertools.dropwhile(lambda number: number < epoch, numbers):
-            for count, texts in enumerate(_windows(corpus.blocks(seed=settings.seed, epoch=number, **share))):
-                place = number, count * num_workers + worker  # no two workers have windows of one number
-                if place >= (epoch, window):
-                    yield *place, texts
+        return _read_windows(corpus, settings.seed, numbers, after, share)
 
     @plain
     def rows(number, count, texts):
@@ -129,11 +125,20 @@ def reading_errors() -> Iterator[None]:
         raise
 
 
-def _windows(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """Blocks, WINDOW_BLOCKS at a time."""
+def _read_windows(
+    corpus: Corpus, seed: int, epochs: Iterable[int], after: tuple[int, int, int], share: Mapping
+) -> Iterator[tuple[int, int, list[bytes]]]:
+    """(epoch, number, blocks) of each window, from that of the row `after` on; those before are read and dropped."""
     try:
-        while texts := list(itertools.islice(blocks, WINDOW_BLOCKS)):
-            yield texts
+        for epoch in itertools.dropwhile(lambda epoch: epoch < after[0], epochs):
+            blocks = corpus.blocks(seed=seed, epoch=epoch, **share)
+            for count in itertools.count():
+                texts = list(itertools.islice(blocks, WINDOW_BLOCKS))
+                if not texts:
+                    break
+                place = epoch, count * share["num_workers"] + share["worker"]  # no number in two workers
+                if place >= after[:2]:
+                    yield *place, texts
     except (ValueError, OSError) as error:
         known = isinstance(error, OSError) and error.strerror and error.filename is not None
         raise UnreadableText(f"{error.strerror}: {error.filename}" if known else str(error)) from error
