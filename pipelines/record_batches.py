@@ -8,7 +8,7 @@ batch went: to go on after it, the windows before are read and dropped, so nothi
 import gzip
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipelines.manifest import check_objective, record_files
 from pipelines.pretraining import LABELS, WEIGHTS, UnreadableText
 from pipelines.pretraining_data import PretrainingData
 from pipelines.records import Contents
+from pipelines.shards import check_tokenizer
 
 WINDOW = 4096  # records that are shuffled together
 AT_ONCE = 8  # shards that a window is read from
@@ -41,6 +42,7 @@ def pretraining_records(
     seed: int = 0,
     worker: int = 0,
     num_workers: int = 1,
+    spec: Mapping | None = None,
 ) -> tf.data.Dataset:
     """Batches of records, as `pretraining.pretraining` makes them of text; over eight parameters, as that one.
 
@@ -57,14 +59,15 @@ def pretraining_records(
         epochs: the passes that are made; None goes on for ever.
         seed: of the order.
         worker, num_workers: this worker reads every num_workers-th file, from file `worker` on.
+        spec: `model.tokenizer_spec`; where given and the files have a manifest, it must be what they were made with.
 
     Returns:
         A dataset of (inputs, labels, weights).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: files of other settings, without a record, of another size than their manifest says, or fewer than
-            the workers.
+        ValueError: files of other settings or another tokenizer, without a record, of another size than their manifest
+            says, or fewer than the workers.
         tf.errors.OpError: while it is read, a file that is damaged or of another kind; see `reading_errors`.
     """
     if batch_size < 1:
@@ -78,6 +81,8 @@ def pretraining_records(
     contents = contents_of(paths)
     contents.check(settings, str(paths[0]))
     check_objective(paths, settings.objective)
+    if spec is not None:
+        check_tokenizer(paths, spec)
     train = part == "train"
     reader = _Reader(paths[worker::num_workers], contents, seed if train else None)
     epochs = (epochs if epochs is not None else count()) if train else range(1)

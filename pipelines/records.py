@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from pipelines.pretraining_data import PretrainingData
+
 NAMES = {"v1": {"input_word_ids": "input_ids", "input_type_ids": "segment_ids"}, "v2": {}}  # ours -> theirs, if other
 TOKENS = ("input_word_ids", "input_mask", "input_type_ids")  # [R, T]
 MASKED = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")  # [R, P]
@@ -172,8 +174,8 @@ class Contents:
         slots = width.get(FIRSTS) if EXAMPLE_IDS in width else None
         return cls(feature_names, width[ours["input_mask"]], width["masked_lm_ids"], slots, LABELS in width)
 
-    def check(self, settings, source: str) -> None:
-        """Raises ValueError unless these are records of such settings, a `PretrainingData`."""
+    def check(self, settings: PretrainingData, source: str) -> None:
+        """Raises ValueError unless these are records of such settings."""
         packed = self.examples_a_row is not None
         for name, asked, found in (
             ("max_length", settings.max_length, self.max_length),

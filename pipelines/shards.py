@@ -7,7 +7,7 @@ rows of each in random order. It depends on the settings, N and s alone: the sam
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pipelines.blocks import StandardInput
 from pipelines.documents import Corpus
-from pipelines.manifest import Shard, sha256
+from pipelines.manifest import Manifest, Shard, sha256
 from pipelines.masking import replacements
 from pipelines.pretraining import WINDOW_BLOCKS, window_rows
 from pipelines.pretraining_data import PretrainingData
@@ -123,6 +123,20 @@ def tokenizer_plan(spec: Mapping[str, Any]) -> dict[str, Any]:
         "strip_accents": lowercase if strip_accents is None else bool(strip_accents),
         "split_cjk": bool(spec.get("split_cjk", True)),
     }
+
+
+def check_tokenizer(paths: Sequence[Path], spec: Mapping[str, Any]) -> None:
+    """Raises ValueError where a manifest beside the files says that their ids are another tokenizer's."""
+    plan = tokenizer_plan(spec)
+    for folder in sorted({path.parent for path in paths}):
+        manifest = Manifest.read(folder)
+        made_by = manifest.plan["tokenizer"] if manifest else plan
+        if wrong := [key for key in plan if plan[key] != made_by.get(key)]:
+            told = ", ".join(f"{key} was {made_by.get(key)!r} and is {plan[key]!r}" for key in wrong)
+            raise ValueError(
+                f"records are read with the tokenizer that made them; of {folder} {told}. Use that vocabulary, or "
+                "prepare the text anew."
+            )
 
 
 class RowMaker:

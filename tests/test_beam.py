@@ -20,7 +20,7 @@ DIRECT = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_
 def preparation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     for number, words in enumerate((["the cat", "a dog"], ["it was good", "not bad"], ["the film ran", "a cat sat"])):
-        lines = [f"{first} very {second} ." for first in words for second in (*words, "un happy")]
+        lines = [f"{first} very {second} ." for first in words for second in (*words, "unhappy")]
         (folder / f"{number}.txt").write_text("\n\n".join(["\n".join(lines), "\n".join(lines[::-1])]), "utf-8")
     settings = PretrainingData(max_length=16, seed=3)
     return Preparation(Corpus.find(folder / "*.txt"), {"vocabulary": TINY_VOCABULARY}, settings, shards=N, duplicates=2)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import TINY_VOCABULARY
 
@@ -176,6 +177,57 @@ def test_gzip_holds_the_same_records(preparation, done, tmp_path):
     assert ids(tmp_path / "gz") == ids(done)
 
 
+def test_the_model_garden_reads_what_we_write(preparation, tmp_path):
+    loader = pytest.importorskip("official.nlp.data.pretrain_dataloader")
+    for feature_names in ("v1", "v2"):
+        changed = replace(preparation, feature_names=feature_names, shards=1, duplicates=1)
+        (path,) = prepare(changed, tmp_path / feature_names).files()
+        config = loader.BertPretrainDataConfig(
+            input_path=str(path),
+            global_batch_size=B,
+            is_training=False,
+            drop_remainder=False,
+            seq_length=T,
+            max_predictions_per_seq=3,
+            use_v2_feature_names=feature_names == "v2",
+        )
+        theirs = loader.BertPretrainDataLoader(config).load()
+        ours = pretraining_records(path, preparation.settings, batch_size=B, part="held_out")
+        count = 0
+        for expected, (inputs, labels, weights) in zip(theirs, ours, strict=True):
+            found = {**inputs, **labels, **weights}
+            found["next_sentence_labels"] = found["next_sentence_labels"][:, None]
+            assert set(expected) == set(found) - {"place"}
+            for name, value in expected.items():
+                assert value.dtype == found[name].dtype
+                np.testing.assert_array_equal(value, found[name], name)
+            count += 1
+        assert count > 5
+
+
+def test_files_of_google_s_program_are_read(preparation, tmp_path):
+    program = pytest.importorskip("official.nlp.data.create_pretraining_data")
+
+    class Tokenizer:
+        convert_tokens_to_ids = staticmethod(lambda tokens: [TINY_VOCABULARY.index(token) for token in tokens])
+
+    tokens = ["[CLS]", "the", "[MASK]", "sat", "[SEP]", "a", "dog", "[SEP]"]
+    row = program.TrainingInstance(tokens, [0] * 5 + [1] * 3, [2], ["cat"], is_random_next=True)
+    for v2 in (False, True):
+        for gzipped in (False, True):
+            path = tmp_path / f"{v2}-{gzipped}"
+            program.write_instance_to_example_files([row] * 2, Tokenizer(), T, 3, [str(path)], gzipped, v2)
+            data = pretraining_records(path, preparation.settings, batch_size=2, part="held_out")
+            ((inputs, labels, weights),) = data.as_numpy_iterator()
+            assert inputs["input_word_ids"][1].tolist() == Tokenizer.convert_tokens_to_ids(tokens) + [0] * 8
+            assert inputs["input_mask"][1].tolist() == [1] * 8 + [0] * 8
+            assert inputs["input_type_ids"][1].tolist() == [0] * 5 + [1] * 3 + [0] * 8
+            assert inputs["masked_lm_positions"][1].tolist() == [2, 0, 0]
+            assert labels["masked_lm_ids"][1].tolist() == [TINY_VOCABULARY.index("cat"), 0, 0]
+            assert weights["masked_lm_weights"][1].tolist() == [1, 0, 0]
+            assert labels["next_sentence_labels"].tolist() == [1, 1]
+
+
 def test_what_is_held_out_is_a_shard_of_its_own(preparation, tmp_path):
     corpus = replace(preparation.corpus, held_out=0.3)
     manifest = prepare(replace(preparation, corpus=corpus), tmp_path)
@@ -270,6 +322,14 @@ def test_a_part_that_is_not_there_is_told(preparation, done):
     for part, told in (("held_out", "no records of the part held_out. Prepare with --held-out"), ("dev", "got 'dev'")):
         with pytest.raises(ValueError, match=told):
             pretraining_records(done, preparation.settings, batch_size=B, part=part)
+
+
+def test_another_vocabulary_than_that_of_the_records_is_refused(preparation, done, tmp_path):
+    sizes = {"settings": preparation.settings, "batch_size": B}
+    pretraining_records(done, spec=preparation.spec, **sizes)
+    (tmp_path / "vocab.txt").write_text("\n".join([*TINY_VOCABULARY, "zebra"]), "utf-8")
+    with pytest.raises(ValueError, match="tokenizer that made them; .* vocab_size was 28 and is 29, vocabulary was"):
+        pretraining_records(done, spec={"vocabulary": str(tmp_path / "vocab.txt")}, **sizes)
 
 
 def test_labels_of_another_question_are_refused(preparation, done):

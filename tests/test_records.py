@@ -1,11 +1,10 @@
 """Laws of records: protocol buffers' own bytes, what is read is what was written, Google's names, damage is named."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.pretraining_data import PretrainingData
 from pipelines.records import EXAMPLE_IDS, NAMES, Contents, check_feature_names, serialize, varint
 
 R, T, P, S = 7, 11, 3, 2
@@ -33,10 +32,7 @@ def rows(count=R, packed=False, seed=0, most=30522):
 
 
 def settings(**changes):
-    """What a reader asks of a PretrainingData."""
-    return SimpleNamespace(
-        **{"max_length": T, "predictions": P, "packed": False, "objective": "next_sentence"} | changes
-    )
+    return PretrainingData(**{"max_length": T, "max_predictions": P} | changes)
 
 
 def by_protocol_buffers(row, feature_names):
@@ -103,7 +99,7 @@ def test_packed_rows_are_not_written_for_readers_that_would_mix_them():
 def test_settings_are_held_to_the_records():
     contents = Contents.of(serialize(rows(), "v1")[0], "a.tfrecord")
     contents.check(settings(), "a.tfrecord")
-    for changed in ({"max_length": T + 1}, {"predictions": P - 1}, {"packed": True}):
+    for changed in ({"max_length": T + 1}, {"max_predictions": P - 1}, {"packed": True}):
         with pytest.raises(ValueError, match=r"is that of the records, .* in a\.tfrecord; got .*\. Use "):
             contents.check(settings(**changed), "a.tfrecord")
     unlabelled = {name: value for name, value in rows().items() if name != "next_sentence_labels"}
