@@ -18,7 +18,9 @@ from kbert.cli import (
     fill_mask,
     finetune,
     predict,
+    pretrain,
     sample,
+    show_batch,
     vocab,
 )
 from kbert.cli.errors import explained
@@ -35,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (vocab, finetune, evaluate, predict, fill_mask, export, convert, extend_vocab, cut_vocab, sample):
+for module in (
+    vocab,
+    pretrain,
+    show_batch,
+    finetune,
+    evaluate,
+    predict,
+    fill_mask,
+    export,
+    convert,
+    extend_vocab,
+    cut_vocab,
+    sample,
+):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 
