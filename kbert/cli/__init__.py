@@ -18,6 +18,7 @@ from kbert.cli import (
     fill_mask,
     finetune,
     predict,
+    prepare,
     pretrain,
     sample,
     show_batch,
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for module in (
     vocab,
+    prepare,
     pretrain,
     show_batch,
     finetune,
