@@ -57,9 +57,11 @@ def save(path: Path, model: keras.Model, state: dict[str, Any], *, with_optimize
     with beside(path) as unfinished:
         try:
             save_file(arrays, unfinished, metadata={META: json.dumps(content)})
-        except SafetensorError as error:  # its own words for what the system said: "... Os { code: 28, kind: ..."
-            code = re.search(r"code: (\d+)", str(error))
-            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) if code else error from error
+        except SafetensorError as error:  # its own words for what the system said
+            code = re.search(r"os error (\d+)", str(error))
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
 
 
 def restore(path: Path, model: keras.Model, *, with_optimizer: bool) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def pretrain(
             if step < end:
                 place = tuple(value(model.place).tolist())
                 given = batches(None if step == end - phase.steps else place)
-                step = fit(model, given, end - step, [guard, lines, *scoring, *callbacks, save], checkpoints)
+                step = fit(model, given, end - step, [guard, lines, *scoring, *callbacks], save)
             if step < end:  # a callback of the user's stopped it
                 break
             for callback in scoring:  # where a resume had no step to make
@@ -102,31 +102,30 @@ def pretrain(
     return summary(step, run.metrics())
 
 
-def fit(model, batches, steps: int, callbacks: Sequence, checkpoints: StepCheckpoints) -> int:
+def fit(model, batches, steps: int, callbacks: Sequence, save: SaveSteps) -> int:
     """Makes steps of one phase, and returns the number of the last one.
 
     Raises:
         DataStopped: an error of TensorFlow's, told in a line, or batches that end.
     """
-    end = iterations(model) + steps
     model.make_train_function(force=True)  # one function for two lengths would know neither
     model.make_test_function(force=True)
     try:
         with end_expected():
-            model.fit(batches, steps_per_epoch=steps, callbacks=list(callbacks), shuffle=False, verbose=0)
+            model.fit(batches, steps_per_epoch=steps, callbacks=[*callbacks, save], shuffle=False, verbose=0)
     except Exception as error:
         if not type(error).__module__.startswith("tensorflow"):
             raise
         raise DataStopped(
-            f"The training stopped in step {iterations(model) + 1}: {cause(error)}; {checkpoints.told()}. "
+            f"The training stopped in step {save.step + 1}: {cause(error)}; {save.checkpoints.told()}. "
             "When that is mended, the same command goes on."
         ) from error
-    if iterations(model) < end and not model.stop_training:
+    if save.cut_short():
         raise DataStopped(
-            f"Batches must not end before step {end}; they did after step {iterations(model)}, "
-            f"and {checkpoints.told()}. Give batches that repeat."
+            f"Batches must not end before the training; they did after step {save.step}, "
+            f"and {save.checkpoints.told()}. Give batches that repeat."
         )
-    return iterations(model)
+    return save.step
 
 
 def check(model, datas: Sequence, recipe: PretrainingRecipe, held_out: Sequence) -> None:
@@ -144,11 +143,6 @@ def check(model, datas: Sequence, recipe: PretrainingRecipe, held_out: Sequence)
     most, limit = max(phase.max_length for phase in recipe.phases), model.config.max_position_embeddings
     if most > limit:
         raise ValueError(f"max_length is at most {limit} for this model; got {most}. Lower it.")
-
-
-def iterations(model) -> int:
-    """Steps that the optimizer has made."""
-    return int(value(model.optimizer.iterations))
 
 
 def cause(error: Exception) -> str:

@@ -121,7 +121,8 @@ def _written_beside(folder: Path, overwrite: bool, layout: str) -> Iterator[Path
                 "Name another folder."
             )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    within = folder.is_dir()  # then on its own file system, and a run knows what a killed process left there
+    unfinished = Path(tempfile.mkdtemp(prefix=".preset.", dir=folder if within else folder.parent))
     try:
         yield unfinished
         made = sorted(unfinished.iterdir(), key=lambda path: path.name in FILE_NAMES.values())

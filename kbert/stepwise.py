@@ -159,7 +159,8 @@ class SaveSteps(EachStep):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.saved, self.saved_at = self.step, time.monotonic()
+        self.first = self.saved = self.step
+        self.saved_at = time.monotonic()
 
     def after(self, step, logs):
         stop = self.stop()
@@ -170,8 +171,12 @@ class SaveSteps(EachStep):
             raise Stopped(step)
 
     def on_train_end(self, logs=None):
-        if self.step > self.saved:
+        if self.step > self.saved and not self.cut_short():
             self.save(self.step)
+
+    def cut_short(self) -> bool:
+        """Whether the data ended too early. Parts of the step that lacked data were done, so nothing is saved then."""
+        return self.step - self.first < self.params["steps"] and not self.model.stop_training
 
     def save(self, step: int) -> None:
         if not all(np.isfinite(value(weight).sum()) for weight in self.model.trainable_variables):

@@ -43,13 +43,12 @@ class Scalars:
 
     def _write(self, line: Mapping[str, Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.plugins.scalar.summary import scalar_pb
 
         held_out = any(name.startswith(HELD_OUT) for name in line)
         event = Event(step=line["step"], wall_time=line.get("time", time.time()))
         for name, value in line.items():
             if name not in NOT_DRAWN:
-                event.summary.value.extend(scalar_pb(name.removeprefix(HELD_OUT), value).value)
+                event.summary.value.add(tag=name.removeprefix(HELD_OUT), simple_value=value)
         self._writer("held_out" if held_out else "train").write(event.SerializeToString())
 
     def _writer(self, part: str):

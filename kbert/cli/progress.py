@@ -125,7 +125,7 @@ class StepProgress(TrainingBar):
         tokens = logs["tokens"] - (self.seen if logs["tokens"] >= self.seen else 0.0)  # a sum that starts anew
         self.seen = logs["tokens"]
         if self.begin is None:  # the first step compiled
-            self.begin, self.first = now, self.step
+            self.begin, self.said, self.first = now, now, self.step
         elif "val_loss" not in logs:  # a scoring takes its time too
             self.tokens, self.seconds = self.tokens + tokens, self.seconds + now - self.begun
         if "val_loss" in logs:
