@@ -10,15 +10,21 @@ from benchmarks.worker import (
     LEARNING_RATE,
     LINES,
     MAX_LENGTH,
+    PREDICTIONS,
+    PRETRAINING_MEGABYTES,
+    PRETRAINING_RATE,
     THREADS,
     Job,
     lap,
     median_lap,
+    say,
     say_classified,
     say_rate,
     use_two_threads,
     work,
 )
+
+FULL_LINE = 200  # characters of a line that is worth a row of its own
 
 
 def build_tokenizer(job: Job):
@@ -28,6 +34,20 @@ def build_tokenizer(job: Job):
     return keras_hub.models.BertTokenizer(str(job.minilm / "vocab.txt"), lowercase=True)
 
 
+def build_backbone(tokenizer, layers: int, heads: int, width: int):
+    """An encoder of these sizes with random weights."""
+    import keras_hub
+
+    return keras_hub.models.BertBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=layers,
+        num_heads=heads,
+        hidden_dim=width,
+        intermediate_dim=4 * width,
+        max_sequence_length=512,
+    )
+
+
 def build_classifier(job: Job):
     """A text classifier of MiniLM's sizes that takes strings."""
     import keras
@@ -35,14 +55,7 @@ def build_classifier(job: Job):
 
     keras.config.set_dtype_policy(job.dtype)
     tokenizer = build_tokenizer(job)
-    backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=6,
-        num_heads=12,
-        hidden_dim=384,
-        intermediate_dim=1536,
-        max_sequence_length=512,
-    )
+    backbone = build_backbone(tokenizer, 6, 12, 384)
     preprocessor = keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=MAX_LENGTH)
     return keras_hub.models.BertTextClassifier(backbone, num_classes=len(LABELS), preprocessor=preprocessor)
 
@@ -93,5 +106,38 @@ def finetune(job: Job) -> None:
     say_rate("fine-tuning", steps * BATCH, "examples", spent, f"{steps} steps")
 
 
+def pretrain(job: Job) -> None:
+    """Steps of fit of a BERT-mini: lines of books that mostly fill a row, cut at its end, masked by its own layer."""
+    tf = use_two_threads()
+    import keras
+    import keras_hub
+
+    keras.config.set_dtype_policy(job.dtype)
+    tokenizer = build_tokenizer(job)
+    masking = keras_hub.models.BertMaskedLMPreprocessor(
+        tokenizer, sequence_length=MAX_LENGTH, mask_selection_length=PREDICTIONS
+    )
+    model = keras_hub.models.BertMaskedLM(build_backbone(tokenizer, 4, 4, 256), preprocessor=None)
+    model.compile(
+        optimizer=keras.optimizers.AdamW(PRETRAINING_RATE, global_clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    books = read_books(job.data, min(PRETRAINING_MEGABYTES, job.amounts.megabytes))
+    lines = [line for line in books if len(line) > FULL_LINE]
+
+    def batches(first: int, count: int):
+        rows = tf.data.Dataset.from_tensor_slices(lines[first * BATCH : (first + count) * BATCH])
+        return rows.batch(BATCH, drop_remainder=True).map(masking, THREADS).prefetch(THREADS)
+
+    steps, warm_up = job.amounts.pretraining_steps, job.amounts.warm_up_steps
+    model.fit(batches(0, warm_up), verbose=0)
+    timed = batches(warm_up, steps)
+    tokens = sum(int(tf.math.count_nonzero(inputs["padding_mask"])) for inputs, _, _ in timed)
+    spent = lap(lambda: model.fit(timed, verbose=0))
+    say_rate("pre-training", tokens, "tokens", spent, f"{steps} steps")
+    say("slots that hold a token", 100 * tokens / (steps * BATCH * MAX_LENGTH), "%")
+
+
 if __name__ == "__main__":
-    work({"tokenize": tokenize, "classify": classify, "finetune": finetune}, __doc__)
+    work({"tokenize": tokenize, "classify": classify, "finetune": finetune, "pretrain": pretrain}, __doc__)

@@ -3,6 +3,7 @@
 Batches are padded to their longest text, as transformers does; "mixed_bfloat16" is PyTorch's autocast.
 """
 
+import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,8 @@ from benchmarks.worker import (
     LEARNING_RATE,
     LINES,
     MAX_LENGTH,
+    PRETRAINING_MEGABYTES,
+    PRETRAINING_RATE,
     THREADS,
     Job,
     lap,
@@ -137,5 +140,49 @@ def sst2(job: Job) -> None:
     say("examples", steps * BATCH / seconds, "examples/s", note=f"seed {job.seed}")
 
 
+def pretrain(job: Job) -> None:
+    """Steps of training of a BERT-mini: lines of books joined and cut into full rows, masked by its own collator."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(job.seed)
+    tokenizer = AutoTokenizer.from_pretrained(job.minilm)
+    sizes = {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
+    model = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes)).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PRETRAINING_RATE, fused=True)
+    mask = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
+    lines = read_books(job.data, min(PRETRAINING_MEGABYTES, job.amounts.megabytes))
+    batches = (mask([{"input_ids": row} for row in rows]) for rows in full_rows(lines, tokenizer))
+
+    def train(steps: int) -> None:
+        for batch in itertools.islice(batches, steps):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.dtype == "mixed_bfloat16"):
+                loss = model(**batch).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    train(job.amounts.warm_up_steps)
+    steps = job.amounts.pretraining_steps
+    spent = lap(lambda: train(steps))
+    say_rate("pre-training", steps * BATCH * MAX_LENGTH, "tokens", spent, f"{steps} steps")
+    say("slots that hold a token", 100, "%")
+
+
+def full_rows(lines: list[str], tokenizer) -> Iterator[list[list[int]]]:
+    """Batches of rows [CLS] ... [SEP] without padding; a row goes over the ends of lines."""
+    room, ids = MAX_LENGTH - 2, []
+    for start in range(0, len(lines), LINES):
+        for line in tokenizer(lines[start : start + LINES], add_special_tokens=False)["input_ids"]:
+            ids += line
+        while len(ids) >= room * BATCH:
+            rows = [ids[number * room : (number + 1) * room] for number in range(BATCH)]
+            yield [[tokenizer.cls_token_id, *row, tokenizer.sep_token_id] for row in rows]
+            del ids[: room * BATCH]
+
+
 if __name__ == "__main__":
-    work({"tokenize": tokenize, "classify": classify, "finetune": finetune, "sst2": sst2}, __doc__)
+    works = {"tokenize": tokenize, "classify": classify, "finetune": finetune, "sst2": sst2, "pretrain": pretrain}
+    work(works, __doc__)

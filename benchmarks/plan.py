@@ -1,8 +1,12 @@
-"""Who does which work, and what must be reached: the tables that `benchmarks.run` goes through."""
+"""Contenders and sections: who does which work, and what must be reached. The tables are in `benchmarks.sections`."""
 
 from dataclasses import dataclass
 
-KBERT, TRANSFORMERS, ONNX = "kbert", "transformers", "ONNX Runtime"
+from benchmarks.figures import KBERT
+from benchmarks.targets import Target
+from benchmarks.texts import BOOKS, SST2
+
+TRANSFORMERS, ONNX = "transformers", "ONNX Runtime"
 BFLOAT16 = "mixed_bfloat16"
 
 
@@ -19,6 +23,7 @@ class Contender:
         amounts: "slow" does less of the work, where all of it takes minutes.
         needs: packages that must be there; the peers' Python is looked at where `peer` is True, ours otherwise.
         peer: runs under the peers' Python.
+        hours: after which it is stopped, since it hangs.
     """
 
     name: str
@@ -29,22 +34,7 @@ class Contender:
     amounts: str = "full"
     needs: tuple[str, ...] = ()
     peer: bool = False
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a figure of kbert must be, as a multiple of another's: a rate at least, a time at most.
-
-    Args:
-        figure: as its worker says it.
-        against: name of the contender that it is compared with.
-        least, aim: the multiples.
-    """
-
-    figure: str
-    against: str
-    least: float
-    aim: float
+    hours: float = 1
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,7 @@ class Section:
         prepare: contenders that write what others read; they are not measured, and run once.
         default: part of a run that names no section.
         seeded: rounds are seeds, and `--seeds` says how many.
+        files: of the data folder, that it reads.
     """
 
     title: str
@@ -66,6 +57,7 @@ class Section:
     prepare: tuple[Contender, ...] = ()
     default: bool = True
     seeded: bool = False
+    files: tuple[str, ...] = (*SST2, BOOKS)
 
 
 TORCH_NEEDS, ONNX_NEEDS, HUB_NEEDS = ("torch", "transformers"), ("onnxruntime", "transformers"), ("keras_hub",)
@@ -90,60 +82,3 @@ def keras_hub(work: str, dtype: str = BFLOAT16, **kwargs) -> Contender:
     """KerasHub, in the number format in which it is faster."""
     name = f"KerasHub {'bfloat16' if dtype == BFLOAT16 else dtype}"
     return Contender(name, "peers_keras_hub", work, dtype, needs=HUB_NEEDS, **kwargs)
-
-
-SECTIONS = {
-    "tokenize": Section(
-        "Tokenize",
-        (
-            Contender(KBERT, "ours", "tokenize", rounds=2),
-            Contender(f"{TRANSFORMERS} fast", "peers_torch", "tokenize", rounds=2, needs=("transformers",), peer=True),
-            Contender("KerasHub", "peers_keras_hub", "tokenize", needs=HUB_NEEDS),
-        ),
-        (Target("books", f"{TRANSFORMERS} fast", 3, 6),),
-    ),
-    "classify": Section(
-        "Classify",
-        (
-            Contender(f"{KBERT} SavedModel", "ours_saved_model", "classify", rounds=2),
-            onnx("float32", rounds=2),
-            onnx("int8"),
-            torch("classify", BFLOAT16),
-            torch("classify", amounts="slow"),
-            keras_hub("classify", amounts="slow"),
-        ),
-        (
-            Target("batches of 32", f"{ONNX} float32", 1.2, 2),
-            Target("one text, p50", f"{ONNX} float32", 2.2, 1.2),
-        ),
-        prepare=(EXPORT, ONNX_EXPORT),
-    ),
-    "finetune": Section(
-        "Fine-tune",
-        (
-            Contender(f"{KBERT} bfloat16", "ours", "finetune", BFLOAT16, rounds=2),
-            torch("finetune", BFLOAT16, rounds=2),
-            Contender(f"{KBERT} float32", "ours", "finetune"),
-            torch("finetune", amounts="slow"),
-            keras_hub("finetune", amounts="slow"),
-        ),
-        (Target("fine-tuning", f"{TRANSFORMERS} bfloat16", 1.5, 2.5),),
-    ),
-    "pipeline": Section("The pipeline alone", (Contender(KBERT, "ours", "pipeline"),)),
-    "startup": Section(
-        "Start-up and memory",
-        tuple(Contender(f"{KBERT} {work}", "startup", work) for work in ("commands", "training", "serving")),
-        prepare=(EXPORT,),
-    ),
-    "sst2": Section(
-        "SST-2, one epoch",
-        (
-            Contender(f"{KBERT} bfloat16", "sst2", "train", BFLOAT16),
-            torch("sst2", BFLOAT16),
-            Contender(f"{KBERT} float32", "sst2", "train"),
-        ),
-        (Target("dev accuracy", f"{TRANSFORMERS} bfloat16", 1, 1),),
-        default=False,
-        seeded=True,
-    ),
-}

@@ -7,52 +7,16 @@ results.jsonl holds a line a run ({"run", "command", "commit", "machine", ...}) 
 import json
 import os
 import re
-import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks.plan import KBERT, SECTIONS, Section, Target
+from benchmarks.figures import Line, best_of_ours, grouped, is_ours, middle, number
+from benchmarks.plan import Section
+from benchmarks.sections import SECTIONS
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results.jsonl", HERE / "RESULTS.md"
 HEADER = ("work", "who", "median", "kbert to it", "each run", "CPU ms a unit", "peak MB", "")
-Line = dict[str, Any]
-
-
-def is_rate(unit: str) -> bool:
-    """Whether more of it is better.
-
-    >>> is_rate("MB/s"), is_rate("ms")
-    (True, False)
-    """
-    return unit.endswith("/s") or unit == "%"
-
-
-def is_ours(who: str) -> bool:
-    """Whether a contender is kbert."""
-    return who.split()[0] == KBERT
-
-
-def grouped(lines: Iterable[Line]) -> dict[str, dict[str, list[Line]]]:
-    """Figures -> who -> the lines of each run, in the order in which they came."""
-    groups: dict[str, dict[str, list[Line]]] = {}
-    for line in lines:
-        groups.setdefault(line["figure"], {}).setdefault(line["who"], []).append(line)
-    return groups
-
-
-def middle(lines: Sequence[Line], key: str = "value") -> float | None:
-    """Median of the runs that have this key."""
-    values = [line[key] for line in lines if line[key] is not None]
-    return statistics.median(values) if values else None
-
-
-def best_of_ours(runs: dict[str, list[Line]]) -> float | None:
-    """kbert's best median at one figure."""
-    ours = [middle(lines) for who, lines in runs.items() if is_ours(who)]
-    unit = next(iter(runs.values()))[0]["unit"]
-    return (max if is_rate(unit) else min)(ours) if ours else None
 
 
 def rows(lines: Iterable[Line]) -> list[tuple[str, ...]]:
@@ -66,38 +30,14 @@ def rows(lines: Iterable[Line]) -> list[tuple[str, ...]]:
             each = ", ".join(number(line["value"]) for line in of_one) if len(of_one) > 1 else ""
             notes = ", ".join(dict.fromkeys(line["note"] for line in of_one if line["note"]))
             cpu, peak = number(middle(of_one, "cpu_ms")), number(middle(of_one, "peak_mb"), whole=True)
-            table.append((figure, who, f"{number(value)} {unit}", against, each, cpu, peak, notes))
+            table.append((figure, who, f"{number(value)} {unit}".rstrip(), against, each, cpu, peak, notes))
     return table
 
 
 def verdicts(section: Section, lines: Iterable[Line]) -> list[str]:
     """A sentence a target: what was to be reached, and what was."""
     groups = grouped(lines)
-    return [verdict(target, groups.get(target.figure, {})) for target in section.targets]
-
-
-def verdict(target: Target, runs: dict[str, list[Line]]) -> str:
-    """What a target asks, and what kbert's best is."""
-    theirs, ours = runs.get(target.against), best_of_ours(runs) if runs else None
-    unit = next(iter(runs.values()))[0]["unit"] if runs else ""
-    side = "at least" if is_rate(unit) else "at most"
-    asked = f"{target.figure}: {side} {target.least:g} x that of {target.against}, aim {target.aim:g} x"
-    if not theirs or ours is None:
-        return f"{asked}; not compared"
-    ratio = ours / middle(theirs)
-    reached = [ratio >= bound if is_rate(unit) else ratio <= bound for bound in (target.least, target.aim)]
-    return f"{asked}; {ratio:.2f} x, {'aim reached' if reached[1] else 'reached' if reached[0] else 'NOT reached'}"
-
-
-def number(value: float | None, whole: bool = False) -> str:
-    """Three digits that count, or whole numbers.
-
-    >>> number(0.012345), number(7.125), number(1234.5), number(None)
-    ('0.0123', '7.12', '1234', '')
-    """
-    if value is None:
-        return ""
-    return f"{value:.0f}" if whole or abs(value) >= 100 else f"{value:.3g}"
+    return [target.verdict(groups.get(target.figure, {})) for target in section.targets]
 
 
 def plain(header: Sequence[str], table: Sequence[Sequence[str]]) -> str:
@@ -136,8 +76,13 @@ def block(name: str, run: Line, lines: list[Line]) -> str:
     return "\n\n".join(filter(None, (source, markdown(HEADER, rows(lines)), reached)))
 
 
-def write_page(results: Path = RESULTS, page: Path = PAGE) -> list[str]:
-    """Puts each section's newest complete run between its marks in RESULTS.md; the rest of the page stays.
+def write_page(results: Path = RESULTS, page: Path = PAGE, run: str | None = None) -> list[str]:
+    """Puts each section's newest run between its marks in RESULTS.md; the rest of the page stays.
+
+    Args:
+        results: what was measured here.
+        page: RESULTS.md, which may hold figures of other checkouts.
+        run: only sections that this run measured are touched; None for all that were measured here.
 
     Returns:
         Names of the sections that were written.
@@ -146,7 +91,7 @@ def write_page(results: Path = RESULTS, page: Path = PAGE) -> list[str]:
     text, written = page.read_text("utf-8"), []
     for name in SECTIONS:
         told = [line["run"] for line in figures if line["section"] == name and not runs[line["run"]]["quick"]]
-        if not told:
+        if not told or run not in (None, told[-1]):
             continue
         lines = [line for line in figures if line["section"] == name and line["run"] == told[-1]]
         marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)

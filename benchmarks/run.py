@@ -5,6 +5,7 @@ Example:
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.plan import SECTIONS, Section
+from benchmarks.plan import Section
+from benchmarks.sections import SECTIONS
 from benchmarks.session import ROOT, Session, pin_to_two_cores, versions
 from benchmarks.texts import missing_files
 from kbert import hubs
@@ -38,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--write keeps full measurements, and --quick makes none. Drop one.")
     if given.seeds < 1:
         parser.error(f"--seeds is 1 or more; got {given.seeds}.")
+    names = given.only or [name for name, section in SECTIONS.items() if section.default]
     try:
-        data, minilm = find_data(given.data), hubs.minilm()
+        data, minilm = find_data(given.data, names), hubs.minilm()
     except FileNotFoundError as error:
         parser.error(str(error))
     if not shutil.which(given.peer_python):
@@ -47,14 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = describe(given)
     pin_to_two_cores()
     keep(run)
-    with tempfile.TemporaryDirectory(prefix="kbert-bench-") as scratch:
-        files = ["--data", str(data), "--minilm", str(minilm), "--scratch", scratch]
+    with kept(given.keep) if given.keep else tempfile.TemporaryDirectory(prefix="kbert-bench-") as scratch:
+        files = ["--data", str(data), "--minilm", str(minilm), "--scratch", str(scratch)]
         session = Session(given.peer_python, files, given.quick)
-        for name in given.only or [name for name, section in SECTIONS.items() if section.default]:
+        for name in names:
             measure(name, session, run["run"], given.seeds)
     if given.write:
-        print("\nRESULTS.md:", ", ".join(results.write_page()))
+        print("\nRESULTS.md:", ", ".join(results.write_page(run=run["run"])))
     return int(session.failed)
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[Path]:
+    """A folder that stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder.resolve()
 
 
 def measure(name: str, session: Session, run: str, seeds: int) -> None:
@@ -147,20 +157,24 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="tiny amounts, to see that it runs; the times mean nothing"
     )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep trained models there; what was interrupted goes on from it"
+    )
     parser.add_argument("--write", action="store_true", help="write the figures to benchmarks/RESULTS.md")
     return parser
 
 
-def find_data(given: Path | None) -> Path:
+def find_data(given: Path | None, sections: Sequence[str]) -> Path:
     """The folder of data sets.
 
     Raises:
-        FileNotFoundError: there is none, or files are missing in it.
+        FileNotFoundError: there is none, or files that the sections read are missing in it.
     """
     data = given or Path(os.environ.get("KBERT_DATA") or ROOT.parent / "shared" / "data")
-    if missing := missing_files(data):
+    needed = dict.fromkeys(file for name in sections for file in SECTIONS[name].files)
+    if missing := missing_files(data, list(needed)):
         raise FileNotFoundError(
-            f"the data folder holds sst2/ and books/; {', '.join(map(str, missing))} not found. "
+            f"the data folder holds {', '.join(needed)}; {', '.join(map(str, missing))} not found. "
             "Give --data DIR or set KBERT_DATA."
         )
     return data.resolve()

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from benchmarks.plan import Contender, Section
 from benchmarks.worker import THREADS
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT = 3600  # seconds; a process that takes longer hangs
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "KERAS_BACKEND": "tensorflow",
@@ -101,15 +101,30 @@ class Session:
         command += ["--dtype", one.dtype, "--seed", str(turn), "--amounts", amounts]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | ENVIRONMENT
         try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
-            )
+            code, said, errors = run(command, environment, 3600 * one.hours)
         except subprocess.TimeoutExpired:
             self.failed = True
-            self.say(f"  {one.name} was stopped after {TIMEOUT} s")
+            self.say(f"  {one.name} was stopped after {one.hours:g} h")
             return None
-        if done.returncode:
+        if code:
             self.failed = True
-            self.say(f"  {one.name} failed ({done.returncode}): " + "\n    ".join(done.stderr.splitlines()[-4:]))
+            self.say(f"  {one.name} failed ({code}): " + "\n    ".join(errors.splitlines()[-4:]))
             return None
-        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"figure"')]
+        return [json.loads(line) for line in said.splitlines() if line.startswith('{"figure"')]
+
+
+def run(command: list[str], environment: dict[str, str], seconds: float) -> tuple[int, str, str]:
+    """Runs a process to its end: its exit code, and what it said on stdout and stderr.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer; it and all that it started are ended, as they are by Ctrl-C.
+    """
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True, process_group=0)
+    try:
+        said, errors = process.communicate(timeout=seconds)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return process.returncode, said, errors

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 BATCH, LINES, MAX_LENGTH = 32, 1024, 128  # texts of a batch; lines of a batch of books; tokens of a text, at most
 LEARNING_RATE = 5e-5
+PRETRAINING_RATE, PREDICTIONS = 1e-4, 20  # of pre-training; slots for masked tokens in a row
+PRETRAINING_MEGABYTES = 4  # of books that rates of pre-training are measured on
 THREADS = 2
 LABELS = ["negative", "positive"]
 
@@ -32,6 +34,13 @@ class Amounts:
         singles: texts asked one at a time, after `warm_up_singles`.
         steps: of training that are timed, after `warm_up_steps`.
         training_examples: that a whole training or a pass of a pipeline takes, all by default.
+        pretraining_steps: of pre-training that are timed, after `warm_up_steps`.
+        masked_words: that statistics are made of, at least.
+        overfit_steps: of training on 200 paragraphs.
+        learns_steps, low_resource_steps, chinese_steps: of a pre-training that is then used.
+        vocabulary: tokens of a vocabulary that is learned from text, at most.
+        corpus_megabytes: of the text that such a vocabulary and a model are made from, all by default.
+        kill_steps, kills: of a pre-training that is killed again and again.
     """
 
     megabytes: float = 20
@@ -43,12 +52,44 @@ class Amounts:
     steps: int = 100
     warm_up_steps: int = 5
     training_examples: int | None = None
+    pretraining_steps: int = 60
+    masked_words: int = 500_000
+    overfit_steps: int = 4000
+    learns_steps: int = 6500
+    low_resource_steps: int = 1600
+    chinese_steps: int = 2400
+    vocabulary: int = 16_000
+    corpus_megabytes: float | None = None
+    kill_steps: int = 300
+    kills: int = 20
 
 
 AMOUNTS = {
     "full": Amounts(),
-    "slow": Amounts(warm_up_batches=5, passes=1, singles=30, warm_up_singles=3, steps=30, warm_up_steps=3),
-    "quick": Amounts(0.3, 64, 1, 1, 5, 1, 3, 1, 320),
+    "slow": Amounts(
+        warm_up_batches=5, passes=1, singles=30, warm_up_singles=3, steps=30, warm_up_steps=3, pretraining_steps=20
+    ),
+    "quick": Amounts(
+        megabytes=0.3,
+        questions=64,
+        warm_up_batches=1,
+        passes=1,
+        singles=5,
+        warm_up_singles=1,
+        steps=3,
+        warm_up_steps=1,
+        training_examples=320,
+        pretraining_steps=2,
+        masked_words=10_000,
+        overfit_steps=10,
+        learns_steps=6,
+        low_resource_steps=6,
+        chinese_steps=6,
+        vocabulary=1600,
+        corpus_megabytes=0.3,
+        kill_steps=20,
+        kills=2,
+    ),
 }
 
 

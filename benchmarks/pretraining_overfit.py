@@ -1,0 +1,64 @@
+"""BERT-tiny learns 200 paragraphs by heart: python -m benchmarks.pretraining_overfit overfit --data DIR.
+
+Ten paragraphs of each of twenty books; a book is a document, so a random second segment is of another book. The masks
+and the pairs are drawn anew in every epoch, those of the evaluation were never trained on: what is learned is the text.
+Own vocabulary, no dropout, no decay, whole rows.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from benchmarks.texts import read_books, write_lines
+from benchmarks.worker import BATCH, MAX_LENGTH, Job, lap, say, say_rate, use_two_threads, work
+
+BOOKS, PARAGRAPHS = 20, 10
+SHORTEST, LONGEST = 200, 300  # characters of a paragraph
+VOCABULARY = 2000
+RATE, WARM_UP = 2e-3, 0.05
+UNSEEN_EPOCHS = range(10**6, 10**6 + 10)  # whose masks and pairs the training has not met
+
+
+def overfit(job: Job) -> None:
+    """Trains, then asks about the same text under masks that it has not seen."""
+    use_two_threads()
+    from dataclasses import replace
+
+    import kbert
+    from pipelines.documents import Corpus
+    from pipelines.pretraining import pretraining
+    from pipelines.pretraining_data import PretrainingData
+    from pipelines.vocabulary_learning import learn_vocabulary
+
+    text = write_lines(job.scratch / "paragraphs.txt", choose(read_books(job.data, 20)))
+    tokens = learn_vocabulary([text.read_text("utf-8")], VOCABULARY)
+    vocabulary = write_lines(job.scratch / "paragraphs.vocab.txt", tokens)
+    config = replace(
+        kbert.SIZES["tiny"], vocab_size=VOCABULARY, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    tokenizer = {"vocabulary": str(vocabulary), "lowercase": True}
+    model = kbert.Pretrainer(config, tokenizer, job.seed, dtype=job.dtype)
+    data = PretrainingData(max_length=MAX_LENGTH, short_share=0.0, seed=job.seed)
+    corpus, spec, steps = Corpus.find(text), model.tokenizer_spec, job.amounts.overfit_steps
+    model.compile(kbert.adamw(RATE, total_steps=steps, warmup=WARM_UP, weight_decay=0.0))
+    batches = pretraining(corpus, spec, data, batch_size=BATCH)
+    spent = lap(lambda: model.fit(batches, steps_per_epoch=steps, verbose=0))
+    unseen = pretraining(corpus, spec, data, batch_size=BATCH, epochs=UNSEEN_EPOCHS)
+    figures = model.evaluate(unseen, verbose=0, return_dict=True)
+    note = f"{PARAGRAPHS * BOOKS} paragraphs, {steps} steps"
+    say("masked accuracy", 100 * figures["masked_accuracy"], "%", note=note)
+    say("next-sentence accuracy", 100 * figures["next_sentence_accuracy"], "%", note=note)
+    say("time of the training", spent.wall, "s", spent.cpu * 1e3, note)
+    say_rate("steps", steps, "steps", spent)
+
+
+def choose(lines: Iterable[str], longest: int = LONGEST) -> Iterator[str]:
+    """The first paragraphs of such a length of each of the first books, an empty line after each book."""
+    books = (group for is_text, group in itertools.groupby(lines, bool) if is_text)
+    found = ([line for line in book if SHORTEST <= len(line) <= longest][:PARAGRAPHS] for book in books)
+    for paragraphs in itertools.islice((book for book in found if len(book) == PARAGRAPHS), BOOKS):
+        yield from paragraphs
+        yield ""
+
+
+if __name__ == "__main__":
+    work({"overfit": overfit}, __doc__)

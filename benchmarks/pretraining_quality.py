@@ -1,0 +1,200 @@
+"""What pre-training is worth: a vocabulary and a BERT-mini from raw text by kbert's own commands, then a task.
+
+python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, for STUDY
+
+  learns        `kbert vocab` of 16,000 tokens and `kbert pretrain`, 6,500 steps of 32 x 128 tokens, on `books`
+                (120 MB); then SST-2, one epoch
+  low-resource  8,000 tokens, accents kept, 1,600 steps, on Swahili, Yoruba and Hausa together (5 MB of news); then
+                masked words of a tenth of the text that was held out, beside a model that knows only how frequent each
+                token is. Names in MasakhaNER 2 against random weights will follow when kbert has the task `tag`.
+  chinese       8,000 tokens, each ideograph one, 2,400 steps, on `zhwiki` (60 MB); then ChnSentiCorp, two epochs
+
+and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
+vocabulary; `unigram`. Pre-training: packed rows without pairs, AdamW, rate 1e-3, warm-up over 5 % of the steps,
+bfloat16. Tasks: rate 2e-4, warm-up 10 %, decay 0.01, 128 tokens at most, batches of 32; accuracy on the dev set.
+
+Every stage keeps what it found under --scratch, and is not done again there; a pre-training that was interrupted goes
+on by its own means. So `python -m benchmarks --keep DIR --only learns` may be stopped and started again.
+"""
+
+import functools
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.finetuning import finetune_once
+from benchmarks.stages import Found, kbert, note, stage
+from benchmarks.texts import BOOKS, CHNSENTICORP, LOW_RESOURCE, SST2, ZHWIKI, cut_files
+from benchmarks.worker import BATCH, MAX_LENGTH, Job, say, use_two_threads, work
+
+PRETRAIN = ("--size", "mini", "--objective", "contiguous", "--packed", "--short-share", "0")
+PRETRAIN += ("--learning-rate", "1e-3", "--warmup", "0.05")
+PRETRAIN += ("--max-length", str(MAX_LENGTH), "--batch-size", str(BATCH), "--evaluate-batches", "20")
+FINETUNE_RATE = 2e-4
+
+
+@dataclass(frozen=True)
+class Study:
+    """A language and what is learned of it.
+
+    Args:
+        text: files of the data folder.
+        steps: which of `Amounts` says how many.
+        vocabulary: its size; less in a quick run.
+        learn: further words to `kbert vocab`.
+        held_out: share of the text.
+        task: train and dev file of the data folder, or none.
+        text_column: of those.
+        epochs: of the task.
+    """
+
+    text: tuple[str, ...]
+    steps: str
+    vocabulary: int
+    held_out: float
+    learn: tuple[str, ...] = ()
+    task: tuple[str, ...] = ()
+    text_column: str = "sentence"
+    epochs: int = 1
+
+
+STUDIES = {
+    "learns": Study((BOOKS,), "learns_steps", 16_000, 0.01, task=SST2[:2]),
+    "low-resource": Study(LOW_RESOURCE, "low_resource_steps", 8_000, 0.1, learn=("--keep-accents",)),
+    "chinese": Study(
+        *((ZHWIKI,), "chinese_steps", 8_000, 0.01),
+        learn=("--min-count", "10"),  # 7,100 characters; rarer ones are 0.06 % of the text
+        task=CHNSENTICORP,
+        text_column="text_a",
+        epochs=2,
+    ),
+}
+
+
+class Place:
+    """Where a study's files and stages lie: another folder for other amounts."""
+
+    def __init__(self, name: str, job: Job):
+        self.study = STUDIES[name]
+        self.steps = getattr(job.amounts, self.study.steps)
+        self.size = min(self.study.vocabulary, job.amounts.vocabulary)
+        self.folder = job.scratch / f"{name}-{self.steps}-{self.size}"
+        self.text = cut_files(job.data, self.study.text, job.amounts.corpus_megabytes, self.folder)
+
+    @property
+    def vocabulary(self) -> Path:
+        return self.folder / "vocabulary" / "vocab.txt"
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+
+def pretrain(name: str, job: Job) -> None:
+    """The vocabulary and the pre-training; prints how long each took and how well masked words are found."""
+    place = Place(name, job)
+    text = [word for path in place.text for word in ("--input", path)]
+    learn = ("vocab", *text, "--size", place.size, "--out", place.vocabulary, "--overwrite", *place.study.learn)
+    found = stage(place.folder, "vocabulary", lambda: kbert(*learn))
+    told, peak = note(found, f"{found['size']} tokens"), found["peak_mb"]
+    say("time of the vocabulary", found["seconds"], "s", note=told, peak_mb=peak)
+    words = ("pretrain", *text, "--vocab", place.vocabulary, "--steps", place.steps, "--out", place.run)
+    words += ("--held-out", place.study.held_out, "--dtype", job.dtype, *PRETRAIN)
+    found = stage(place.folder, "pretrain", lambda: kbert(*words))
+    told, peak = note(found, f"{found['steps']} steps"), found["peak_mb"]
+    say("time of the pre-training", found["seconds"], "s", note=told, peak_mb=peak)
+    say("pre-training", found["tokens_per_second"], "tokens/s", note=told, peak_mb=peak)
+    say("held out: masked accuracy", 100 * found["val_masked_accuracy"], "%", note=told, peak_mb=peak)
+    say("held out: perplexity", found["val_perplexity"], "", note=told, peak_mb=peak)
+
+
+def unigram(name: str, job: Job) -> None:
+    """The same held-out masks by a model that knows how frequent each token is in the rest of the text."""
+    place = Place(name, job)
+    found = stage(place.folder, "unigram", lambda: frequencies(place))
+    told = note(found, f"{found['tokens']} masked")
+    say("held out: masked accuracy", 100 * found["accuracy"], "%", note=told)
+    say("held out: perplexity", found["perplexity"], "", note=told)
+
+
+def frequencies(place: Place) -> Found:
+    """How well frequencies, one added to each count, foretell the masked tokens that are held out."""
+    use_two_threads()
+    import numpy as np
+
+    from kbert.presets import open_preset
+    from pipelines import WordPiece
+    from pipelines.documents import Corpus
+    from pipelines.pretraining import pretraining
+    from pipelines.pretraining_data import PretrainingData
+
+    preset = open_preset("mini", vocabulary=place.vocabulary)
+    wordpiece = WordPiece.from_spec(preset.tokenizer)
+    corpus = Corpus.find(place.text, held_out=place.study.held_out)
+    counts = np.ones(len(wordpiece.vocabulary), "int64")
+    for block in corpus.blocks(seed=0, epoch=0):
+        tokens = wordpiece.tokenize(block.decode().split("\n")).flat_values.numpy()
+        counts += np.bincount(tokens, minlength=len(counts))
+    data = PretrainingData(max_length=MAX_LENGTH, objective="contiguous", packed=True, short_share=0)
+    batches = pretraining(corpus, preset.tokenizer, data, batch_size=BATCH, part="held_out").take(20)
+    masked = [labels["masked_lm_ids"][weights["masked_lm_weights"] > 0].numpy() for _, labels, weights in batches]
+    return guess(counts, np.concatenate(masked))
+
+
+def guess(counts, masked) -> Found:
+    """Accuracy and perplexity of guessing tokens by their counts alone.
+
+    Args:
+        counts: int [V], none 0.
+        masked: int [M], the tokens.
+
+    >>> import numpy as np
+    >>> guess(np.array([1, 2, 1]), np.array([1, 1, 0, 2]))
+    {'tokens': 4, 'accuracy': 0.5, 'perplexity': 2.8284271247461903}
+    """
+    shares = counts / counts.sum()
+    losses = [-math.log(shares[token]) for token in masked]
+    right = float((masked == counts.argmax()).mean())
+    return {"tokens": len(masked), "accuracy": right, "perplexity": math.exp(sum(losses) / len(losses))}
+
+
+def task(name: str, job: Job, part: str) -> None:
+    """The task from the RUN, or from random weights with the same vocabulary; a seed."""
+    place = Place(name, job)
+    found = stage(place.folder, f"{part}-{job.seed}", lambda: learn_task(place, job, part))
+    told = note(found, f"seed {job.seed}")
+    say("dev accuracy", 100 * found["accuracy"], "%", note=told)
+    say("time of the task", found["seconds"], "s", note=told)
+
+
+def learn_task(place: Place, job: Job, part: str) -> Found:
+    """Fine-tunes once."""
+    use_two_threads()
+    from kbert.training import Recipe
+
+    study = place.study
+    recipe = Recipe(study.epochs, FINETUNE_RATE, warmup=0.1, weight_decay=0.01)
+    start = {"preset": "mini", "vocabulary": str(place.vocabulary)} if part == "random" else {"preset": str(place.run)}
+    train, dev = (job.data / name for name in study.task)
+    began = time.perf_counter()
+    trained = finetune_once(
+        job, train=train, dev=dev, recipe=recipe, seed=job.seed, text_column=study.text_column, **start
+    )
+    return {"accuracy": trained.accuracy, "seconds": time.perf_counter() - began}
+
+
+def works() -> dict:
+    """The parts of all studies."""
+    found = {}
+    for name, study in STUDIES.items():
+        found[f"{name}-pretrain"] = functools.partial(pretrain, name)
+        if study.task:
+            found |= {f"{name}-{part}": functools.partial(task, name, part=part) for part in ("pretrained", "random")}
+        else:
+            found[f"{name}-unigram"] = functools.partial(unigram, name)
+    return found
+
+
+if __name__ == "__main__":
+    work(works(), __doc__)
