@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import keras
@@ -81,6 +81,7 @@ class TextModel(keras.Model):
         vocabulary: str | None = None,
         lowercase: bool | None = None,
         seed: int = 0,
+        dropout: float | None = None,
         **kwargs,
     ):
         """A model with the weights, the config and the vocabulary of a preset.
@@ -92,6 +93,7 @@ class TextModel(keras.Model):
             vocabulary: path of a vocab.txt, by default the preset's; a size needs one.
             lowercase: overrides what the preset says.
             seed: of the weights that the task adds and of dropout.
+            dropout: rate of all its places, in [0, 1); None for what the preset says.
 
         Raises:
             ValueError: tensors are missing, surplus or of another shape; the message lists them.
@@ -103,7 +105,9 @@ class TextModel(keras.Model):
 
         opened = open_preset(preset, vocabulary=vocabulary, lowercase=lowercase)
         arguments = {"labels": labels or opened.labels} if cls.labelled else {}
-        model = cls(opened.config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+        config = opened.config if dropout is None else replace(opened.config, **dict.fromkeys(rates, dropout))
+        model = cls(config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
         arrays = opened.read_weights()
         if arrays is not None:
             heads = tuple(f"{head}/" for head in cls.heads)

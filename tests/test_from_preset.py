@@ -154,3 +154,10 @@ def test_a_preset_without_labels_asks_for_them(without_head):
 def test_a_preset_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nothing_here"):
         Encoder.from_preset(tmp_path / "nothing_here")
+
+
+def test_dropout_can_be_asked_for(shared_data):
+    folder = str(shared_data / "keras_bert_test_checkpoint")
+    model = Encoder.from_preset(folder, lowercase=True, dropout=0.25)
+    assert (model.config.hidden_dropout_prob, model.config.attention_probs_dropout_prob) == (0.25, 0.25)
+    assert Encoder.from_preset(folder, lowercase=True).config.hidden_dropout_prob == 0.1

@@ -63,6 +63,9 @@ def pretrain(
     power: Annotated[float, Option(help="Of the fall of the rate after that; 1 is a line.")] = 1.0,
     weight_decay: Annotated[float, Option(help="Decoupled; none for norms and biases.")] = 0.01,
     accumulate: Annotated[int, Option(min=1, help="Parts of a step, computed one after another: less memory.")] = 1,
+    dropout: Annotated[
+        float | None, Option(min=0, max=0.9, help="Else that of the size or the preset; a short training needs none.")
+    ] = None,
     recompute: Annotated[
         bool, Option("--recompute", help="Less memory, more time: no block keeps what it computed.")
     ] = False,
@@ -132,7 +135,7 @@ def pretrain(
         max_length, objective, short_share, masked_share, max_predictions, masking, words, packed, split, seed
     )
     start = pretrain_run.Start(
-        None if init else size or "mini", init, vocab, lowercase, word_vectors, dtype, recompute, seed
+        None if init else size or "mini", init, vocab, lowercase, word_vectors, dtype, recompute, seed, dropout
     )
     if records:
         text = pretrain_text.Records(tuple(records), held_out > 0, evaluate_batches)

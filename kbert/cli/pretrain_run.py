@@ -42,7 +42,7 @@ class Start:
         vocab: vocab.txt; None for the preset's.
         lowercase: None for what the vocabulary's folder says.
         word_vectors: a file of them for the token table, or None.
-        dtype, recompute, seed: of the model.
+        dtype, recompute, seed, dropout: of the model.
     """
 
     size: str | None
@@ -53,6 +53,7 @@ class Start:
     dtype: str
     recompute: bool
     seed: int
+    dropout: float | None = None
 
     def model(self, next_sentence: bool) -> keras.Model:
         """The model, with its word vectors; says on stderr what was new and what was found."""
@@ -64,6 +65,7 @@ class Start:
             dtype=self.dtype,
             next_sentence=next_sentence,
             recompute=self.recompute,
+            dropout=self.dropout,
         )
         if self.init and model.new_weights:
             say(f"new weights, which {self.init} does not have: {', '.join(model.new_weights)}")
@@ -78,7 +80,7 @@ class Start:
         """As task.json says them; of files also what they hold."""
         files = {"vocab_digest": self.vocab, "word_vectors_digest": self.word_vectors}
         said = {name: None if value is None else str(value) for name, value in asdict(self).items()}
-        said |= {name: getattr(self, name) for name in ("lowercase", "recompute", "seed")}
+        said |= {name: getattr(self, name) for name in ("lowercase", "recompute", "seed", "dropout")}
         return {**said, **{name: None if path is None else digest(path) for name, path in files.items()}}
 
 
