@@ -99,11 +99,12 @@ def test_no_objective_has_no_labels_of_pairs(shards):
 
 
 def test_seed_and_epoch_decide_on_the_order(shards):
-    both, again, other = (read(shards / "*.tfrecord", epochs=range(2), seed=seed) for seed in (5, 5, 6))
+    """4 divides 68, so that no row is left over."""
+    both, again, other = (read(shards / "*.tfrecord", epochs=range(2), seed=seed, batch_size=4) for seed in (5, 5, 6))
     assert both == again != other
     first, second = ids_of(both)[:TOTAL], ids_of(both)[TOTAL:]
     assert first != second and ids_of(other)[:TOTAL] != first
-    assert ids_of(read(shards / "*.tfrecord", epochs=range(1, 2), batch_size=2)) == second + ids_of(both)[2 * TOTAL :]
+    assert ids_of(read(shards / "*.tfrecord", epochs=range(1, 2), batch_size=4)) == second
 
 
 def test_records_of_a_window_come_from_several_files(shards):
