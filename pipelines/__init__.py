@@ -6,6 +6,7 @@ from pipelines.documents import Corpus
 from pipelines.packing import pack, pack_to_length
 from pipelines.pretraining import UnreadableText, pretraining, reading_errors
 from pipelines.pretraining_data import PretrainingData
+from pipelines.record_batches import pretraining_records
 from pipelines.survey import survey
 from pipelines.tasks import ClassificationExamples, Texts, read_classification, read_texts
 from pipelines.vocab import read_vocabulary
@@ -22,6 +23,7 @@ __all__ = [
     "pack",
     "pack_to_length",
     "pretraining",
+    "pretraining_records",
     "read_classification",
     "read_texts",
     "read_vocabulary",

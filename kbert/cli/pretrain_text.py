@@ -128,7 +128,7 @@ class Records:
         from pipelines.record_batches import pretraining_records
 
         (phase,) = phases
-        given = {"files": self.records, "settings": data, "batch_size": phase.batch_size}
+        given = {"files": self.records, "settings": data, "batch_size": phase.batch_size, "spec": spec}
         train = [lambda after: pretraining_records(**given, after=after, seed=data.seed)]
         if not self.held_out:
             return train, []
