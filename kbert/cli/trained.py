@@ -19,7 +19,7 @@ def open_trained(folder: Path, command: str) -> tuple[Any, dict[str, Any]]:
         ValueError: its training did not end, or its task.json lacks something.
     """
     run = Run.open(folder)
-    if run.task_with("task")["task"] == "pretrain":
+    if run.task.get("task") == "pretrain":
         raise ValueError(
             f"{command} needs a run of kbert finetune; {folder} is one of kbert pretrain. "
             f"Fine-tune it first with --model {folder}, or ask it with kbert fill-mask."
