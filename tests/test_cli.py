@@ -65,7 +65,8 @@ def last_json(text):
     return json.loads(text.splitlines()[-1])
 
 
-COMMANDS = ("finetune", "evaluate", "predict", "export", "convert", "sample")
+COMMANDS = ("vocab", "prepare", "pretrain", "show-batch", "finetune", "evaluate", "predict", "fill-mask", "export")
+COMMANDS += ("convert", "extend-vocab", "cut-vocab", "sample")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
