@@ -47,7 +47,7 @@ def add_and_norm(x, y, bias, norm, rate: float, seed):
     Returns:
         float32 [N, D]
     """
-    bits = noise(y, rate, seed)
+    bits = noise(tf.shape(y), rate, seed)
 
     @tf.custom_gradient
     def chain(x, y, bias, gamma, beta):
@@ -60,7 +60,7 @@ def add_and_norm(x, y, bias, norm, rate: float, seed):
 def attend(query, key, value, mask_bias, rate: float, seed):
     """dropout(softmax(Q K^T / sqrt(K) + mask_bias)) V, as `kbert.attention.attend`."""
     scale = 1.0 / math.sqrt(query.shape[-1])
-    bits = noise(tf.TensorShape([*query.shape[:-1], key.shape[2]]), rate, seed)
+    bits = noise(tf.concat([tf.shape(query)[:-1], tf.shape(key)[2:3]], axis=0), rate, seed)
 
     @tf.custom_gradient
     def probabilities(query, key, mask_bias):

@@ -34,14 +34,13 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
     """
     if seed is None or not rate:
         return x
-    return x * tf.cast(kept(noise(x, rate, seed), rate), x.dtype)
+    return x * tf.cast(kept(noise(tf.shape(x), rate, seed), rate), x.dtype)
 
 
-def noise(like: tf.Tensor | tf.TensorShape, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """A random byte for each element of a tensor or a shape, uint8; none, [], where the rate is 0."""
+def noise(shape: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
+    """A random byte for each element of a shape, uint8; none, [], where the rate is 0."""
     if not rate:
         return tf.zeros([], tf.uint8)
-    shape = like if isinstance(like, tf.TensorShape) else tf.shape(like)
     size = tf.reduce_prod(shape)
     words = tf.random.stateless_uniform([(size + 3) // 4], seed, minval=None, maxval=None, dtype=tf.int32)
     return tf.reshape(tf.reshape(tf.bitcast(words, tf.uint8), [-1])[:size], shape)

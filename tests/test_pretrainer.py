@@ -226,3 +226,11 @@ def test_googles_own_pretraining_weights_load_and_leave_under_googles_names(shar
     names = {name for row in expand(TABLE, model.config.num_hidden_layers) for name in row.theirs if name in there}
     assert {name: theirs[name] for name in names} == {name: there[name] for name in names}
     assert any(name.startswith("cls/seq_relationship") for name in names)
+
+
+def test_batches_of_any_size_are_trained_on():
+    model = build(rate=0.1)
+    model.compile(keras.optimizers.SGD(0.1))
+    rows = tf.data.Dataset.from_tensor_slices(batch()).repeat(2)
+    model.fit(rows.batch(3), verbose=0)  # 3, 3 and 2 rows
+    assert model.place.numpy().tolist() == [2, 5, B - 1]
