@@ -150,16 +150,22 @@ class Command:
 
     def _moment(self, moment: Moment, span: float, pid: int) -> Callable[[], bool]:
         """What is asked again and again: whether the moment has come for the process that just started."""
-        before, since = self.newest(), time.monotonic() if moment.kind == "start" else None
+        before = self.newest()
+        since, seen = (time.monotonic(), before) if moment.kind == "start" else (None, None)
 
         def writing() -> bool:
             return bool(self.unfinished(pid)) and self.newest() >= moment.step
 
         def passed() -> bool:
-            nonlocal since
-            if since is None and self.newest() >= max(moment.step, before + 1):
-                since = time.monotonic()
-            return since is not None and time.monotonic() - since >= moment.share * span
+            nonlocal since, seen
+            newest = self.newest()
+            if since is None and newest >= max(moment.step, before + 1):
+                since, seen = time.monotonic(), newest
+            if since is None:
+                return False
+            return (
+                newest > seen or time.monotonic() - since >= moment.share * span
+            )  # `span` is of another moment's load
 
         return writing if moment.kind == "checkpoint" else passed
 
