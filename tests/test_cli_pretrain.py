@@ -227,7 +227,15 @@ def test_standard_input_is_kept_for_a_resume(tmp_path, monkeypatch):
     assert raw_text(["-"], tmp_path / "run", again=False, **settings).corpus.fingerprint() != before
 
 
-def test_the_first_signal_is_a_question_and_the_second_one_is_none():
+@pytest.fixture
+def interrupts():
+    """Ctrl-C as Python handles it, also where these tests are a shell's background job, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_signal_is_a_question_and_the_second_one_is_none(interrupts):
     before = signal.getsignal(signal.SIGTERM)
     with StopSignals() as signals:
         assert not signals.asked()
