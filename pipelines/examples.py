@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from pipelines.draws import below, split, targets, uniform
 from pipelines.filling import Sentences, chain, cut_sentences, document_numbers, fill, fill_within
 from pipelines.packing import PAIR_SPECIALS, SINGLE_SPECIALS, shared_room
 
@@ -72,12 +73,12 @@ def next_sentence_pairs(sentences: Sentences, max_length: int, short_share: floa
     """
     _check(max_length, PAIR_SPECIALS + 2, short_share)
     room = max_length - PAIR_SPECIALS
-    target_seed, chunk_seed, random_seed, truncation_seed = _split(seed, 4)
+    target_seed, chunk_seed, random_seed, truncation_seed = split(seed, 4)
     sentences = _halved(cut_sentences(sentences, room, (room + 1) // 2), FEWEST_ROOMS * room)
     starts, documents = sentences
     document = document_numbers(sentences)
-    tokens = _targets(tf.size(document), room, short_share, target_seed)
-    cuts, coins = tf.unstack(_uniform([2, tf.size(document)], chunk_seed))
+    tokens = targets(tf.size(document), room, short_share, target_seed)
+    cuts, coins = tf.unstack(uniform([2, tf.size(document)], chunk_seed))
     is_random = (coins < 0.5) & (tf.size(documents) > 2)
 
     first = tf.range(tf.size(document, tf.int64))
@@ -108,12 +109,12 @@ def sentence_order_pairs(sentences: Sentences, max_length: int, short_share: flo
     """
     _check(max_length, PAIR_SPECIALS + 2, short_share)
     room = max_length - PAIR_SPECIALS
-    target_seed, chunk_seed, order_seed, truncation_seed = _split(seed, 4)
+    target_seed, chunk_seed, order_seed, truncation_seed = split(seed, 4)
     sentences = cut_sentences(sentences, room, (room + 1) // 2)
     starts, documents = sentences
     document = document_numbers(sentences)
-    tokens = _targets(tf.size(document), room, short_share, target_seed)
-    cuts = _uniform([tf.size(document)], chunk_seed)
+    tokens = targets(tf.size(document), room, short_share, target_seed)
+    cuts = uniform([tf.size(document)], chunk_seed)
 
     first = tf.range(tf.size(document, tf.int64))
     last = tf.gather(documents, document + 1)
@@ -121,7 +122,7 @@ def sentence_order_pairs(sentences: Sentences, max_length: int, short_share: flo
     begins = _pairable(sentences, document, chain(end))
     first, end, cuts, document = (tf.gather(values, begins) for values in (first, end, cuts, document))
     start, middle, _, stop = _follow(sentences, first, _part(first, end, cuts), end, document)
-    swapped = _uniform([tf.size(begins)], order_seed) < 0.5
+    swapped = uniform([tf.size(begins)], order_seed) < 0.5
     ranges = (
         tf.where(swapped, middle, start),
         tf.where(swapped, stop, middle),
@@ -157,7 +158,7 @@ def full_sentences(sentences: Sentences, max_length: int, short_share: float, se
     sentences = cut_sentences(sentences, room, room)
     starts, documents = sentences
     document = document_numbers(sentences)
-    tokens = _targets(tf.size(document), room, short_share, seed)
+    tokens = targets(tf.size(document), room, short_share, seed)
     first = tf.range(tf.size(document, tf.int64))
     end = fill_within(starts, first, tokens, tf.gather(documents, document + 1))
     begins = chain(end)
@@ -184,26 +185,6 @@ def _check(max_length: int, least: int, short_share: float) -> None:
         raise ValueError(f"short_share is a probability in [0, 1]; got {short_share}. BERT's is 0.1.")
 
 
-def _split(seed: tf.Tensor, number: int) -> list[tf.Tensor]:
-    return tf.unstack(tf.random.split(seed, number))
-
-
-def _uniform(shape, seed: tf.Tensor) -> tf.Tensor:
-    """In [0, 1); float64, since times a number of sentences it has to be under that number."""
-    return tf.random.stateless_uniform(shape, seed, dtype=tf.float64)
-
-
-def _below(limits: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """Draws in [0, 1) -> whole numbers from 0 to limit - 1, int64; 0 for a limit of 0."""
-    return tf.cast(draws * tf.cast(limits, draws.dtype), tf.int64)
-
-
-def _targets(number: tf.Tensor, room: int, short_share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Tokens wanted in the example that each of a number of sentences would begin, int64 [S]."""
-    coins, draws = tf.unstack(_uniform([2, number], seed))
-    return tf.where(coins < short_share, 2 + _below(tf.constant(room - 1), draws), room)
-
-
 def _two_at_least(end: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
     """Ends of chunks, int64 [S], moved by a sentence where there was one and the document has another."""
     return tf.maximum(end, tf.minimum(first + 2, last))
@@ -211,7 +192,7 @@ def _two_at_least(end: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tenso
 
 def _part(first: tf.Tensor, end: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     """Where the first segment of a chunk ends: after 1 to all but one of its sentences; after the only one."""
-    return first + 1 + _below(end - first - 1, draws)
+    return first + 1 + below(end - first - 1, draws)
 
 
 def _pairable(sentences: Sentences, document: tf.Tensor, begins: tf.Tensor) -> tf.Tensor:
@@ -241,12 +222,12 @@ def _follow(sentences: Sentences, first: tf.Tensor, middle: tf.Tensor, end: tf.T
 def _elsewhere(sentences: Sentences, document: tf.Tensor, tokens: tf.Tensor, seed: tf.Tensor):
     """Two places, int64 [E]: segments of about `tokens` tokens of other documents than `document`."""
     starts, documents = sentences
-    whichs, wheres = tf.unstack(_uniform([2, tf.size(document)], seed))
+    whichs, wheres = tf.unstack(uniform([2, tf.size(document)], seed))
     number = tf.size(documents, tf.int64) - 1
-    other = _below(number - 1, whichs)
+    other = below(number - 1, whichs)
     other = tf.minimum(other + tf.cast(other >= document, tf.int64), number - 1)  # a lone document has no other
     begin, last = tf.gather(documents, other), tf.gather(documents, other + 1)
-    begin += _below(last - begin, wheres)
+    begin += below(last - begin, wheres)
     return tf.gather(starts, begin), tf.gather(starts, fill(starts, begin, tokens, last))
 
 
