@@ -29,7 +29,7 @@ def finetune_once(
         opened: further arguments of `Classifier.from_preset`.
     """
     import kbert
-    from kbert.evaluation import answers, classification_scores
+    from kbert.tasks.classify_scores import answers, classification_scores
     from kbert.training import finetune
     from pipelines import classification, read_classification
 

@@ -25,7 +25,7 @@ def check_parity(folder: Path, model: keras.Model, serving) -> float:
     Args:
         folder: of the SavedModel.
         model: the trained model.
-        serving: the `export.serving` object that was saved; its `tokenize` feeds the model.
+        serving: the `export.tasks.classify` object that was saved; its `tokenize` feeds the model.
 
     Returns:
         The largest difference of a score.

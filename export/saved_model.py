@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from export.parity import check_parity
-from export.serving import TextClassification
+from export.tasks.classify import TextClassification
 from export.warmup import write_warmup_requests
 from pipelines import WordPiece
 
@@ -17,7 +17,7 @@ def saved_model(
 ) -> Path:
     """Writes a trained model as a SavedModel with its tokenizer inside.
 
-    The folder holds the signatures `serving_default`, `tokenize` and `from_ids` (see `export.serving`), labels and
+    The folder holds the signatures `serving_default`, `tokenize` and `from_ids` (see `export.tasks`), labels and
     vocabulary under `assets/`, and `assets.extra/tf_serving_warmup_requests` for TensorFlow Serving. Weights are
     float32. Before it gets its name, the folder is loaded and its answers are compared with the model's.
 

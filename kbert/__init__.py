@@ -11,7 +11,7 @@ _HOMES = {
     "BertConfig": "kbert.config",
     "SIZES": "kbert.config",
     "Encoder": "kbert.encoder",
-    "Classifier": "kbert.models",
+    "Classifier": "kbert.tasks.classify",
     "Pretrainer": "kbert.pretrainer",
     "AdamW": "kbert.optimizer",
     "WarmupPolynomialDecay": "kbert.optimizer",

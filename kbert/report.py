@@ -19,7 +19,7 @@ def write_report(
         run: with its metrics.jsonl.
         task: what task.json says, with "command" and the nested dict "settings".
         result: what `kbert.training.finetune` returned.
-        scores: what `kbert.evaluation.classification_scores` says of the dev set.
+        scores: what `kbert.tasks.classify_scores.classification_scores` says of the dev set.
         wrong: (text, right label, answer, its score), the most certain first.
     """
     lines = run.metrics()

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from kbert import checkpoints
-from kbert.evaluation import answers, classification_scores
 from kbert.runs import Run
+from kbert.tasks.classify_scores import answers, classification_scores
 
 
 class TrainingDiverged(ValueError):
@@ -40,7 +40,7 @@ class StopOnNaN(keras.callbacks.Callback):
 class DevScores(keras.callbacks.Callback):
     """Scores the dev set after every epoch and puts the figures in the epoch's logs, for all callbacks after this one.
 
-    Adds `val_loss`, `val_accuracy`, `val_macro_f1`, `val_mcc`: the figures of `kbert.evaluation`.
+    Adds `val_loss`, `val_accuracy`, `val_macro_f1`, `val_mcc`: the figures of `kbert.tasks.classify_scores`.
 
     Args:
         dev: batches of (inputs, labels).

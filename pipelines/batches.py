@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from pipelines.orders import FileOrder, GroupedOrder
 from pipelines.packing import pack, packed_lengths
-from pipelines.tasks import LABEL_COLUMN, TEXT_COLUMN, ClassificationExamples, Paths, read_classification
+from pipelines.tasks.classify import ClassificationExamples, read_classification
+from pipelines.tasks.texts import LABEL_COLUMN, TEXT_COLUMN, Paths
 from pipelines.wordpiece import WordPiece
 
 WINDOW_BATCHES = 64  # batches in a window

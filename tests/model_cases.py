@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
-from kbert.models import Classifier
+from kbert.tasks.classify import Classifier
 
 B, T, D, H, F, L, V, C = 5, 7, 6, 3, 10, 2, 23, 4
 LENGTHS = (4, 7, 3, 6, 2)

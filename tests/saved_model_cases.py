@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kbert.config import BertConfig
-from kbert.models import Classifier
+from kbert.tasks.classify import Classifier
 from pipelines import WordPiece, pack
 
 LABELS = ("negative", "positive", "n\u00e4chste")  # one of them not ASCII

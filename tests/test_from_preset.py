@@ -8,8 +8,8 @@ from model_cases import LABELS, SIZES, differ, inputs, weights_of
 
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
-from kbert.models import Classifier
 from kbert.saving import save_preset
+from kbert.tasks.classify import Classifier
 from kbert.weights.table import shapes
 
 CONFIG = BertConfig(**{**SIZES, "vocab_size": 28})  # the tiny vocabulary's

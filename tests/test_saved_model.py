@@ -183,7 +183,7 @@ def test_saved_model_cli_shows_it(folder):
 
 
 def test_a_model_trained_padded_is_served_unpadded(model):
-    from export.serving import TextClassification
+    from export.tasks.classify import TextClassification
     from kbert.layout import Padded
     from pipelines import WordPiece
 

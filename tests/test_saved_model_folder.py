@@ -129,7 +129,7 @@ def test_weights_that_are_not_finite_are_not_exported(tiny_vocabulary, tmp_path)
 
 
 def test_parity_sees_another_models_answers(model, folder, tiny_vocabulary):
-    from export.serving import TextClassification
+    from export.tasks.classify import TextClassification
 
     other = classifier(tiny_vocabulary)
     other.classifier.bias.assign([0.0, 0.01, 0.0])

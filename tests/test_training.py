@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from kbert import checkpoints, training
 from kbert.config import BertConfig
-from kbert.evaluation import answers
-from kbert.models import Classifier
 from kbert.runs import Run, RunError
+from kbert.tasks.classify import Classifier
+from kbert.tasks.classify_scores import answers
 from kbert.training import Recipe, finetune
 from kbert.watching import TrainingDiverged
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipelines.tasks import PAIR_COLUMNS, TEXT_COLUMN, Texts, read_texts
+from pipelines.tasks.texts import PAIR_COLUMNS, TEXT_COLUMN, Texts, read_texts
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def open_answerer(folder: Path) -> Answerer:
 
 def open_run(folder: Path) -> Answerer:
     """A RUN, served as its export would be."""
-    from export.serving import TextClassification
+    from export.tasks.classify import TextClassification
     from kbert.cli.trained import open_trained, text_and_pair
     from pipelines import WordPiece
 

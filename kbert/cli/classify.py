@@ -11,9 +11,9 @@ import numpy as np
 import kbert
 from kbert import report
 from kbert.cli.progress import Progress
-from kbert.evaluation import answers, classification_scores, softmax
 from kbert.runs import Run
 from kbert.saving import save_preset
+from kbert.tasks.classify_scores import answers, classification_scores, softmax
 from kbert.training import Recipe
 from kbert.training import finetune as train_model
 from pipelines.batches import classification

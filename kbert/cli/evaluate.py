@@ -27,7 +27,7 @@ def evaluate(
     existing(data, "--data")
     model, task = open_trained(run, "kbert evaluate")
 
-    from kbert.evaluation import answers, classification_scores, table
+    from kbert.tasks.classify_scores import answers, classification_scores, table
     from pipelines.batches import classification
     from pipelines.tasks import read_classification
 

@@ -1,0 +1,1 @@
+"""Tasks: strings -> answers as TensorFlow functions; a file a task."""
