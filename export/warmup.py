@@ -4,6 +4,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from export.serving import Serving
+
 WARMUP_TEXTS = (
     "",
     "A short text.",
@@ -12,12 +14,12 @@ WARMUP_TEXTS = (
 BATCH_SIZES = (1, 4)
 
 
-def write_warmup_requests(folder: Path, text_names: tuple[str, ...]) -> None:
+def write_warmup_requests(folder: Path, serving: Serving) -> None:
     """Writes `assets.extra/tf_serving_warmup_requests`: short and long texts, alone and in batches.
 
     Args:
         folder: of the SavedModel.
-        text_names: inputs of its `serving_default`, each a vector of strings.
+        serving: whose strings are asked.
     """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -28,7 +30,7 @@ def write_warmup_requests(folder: Path, text_names: tuple[str, ...]) -> None:
             for text in WARMUP_TEXTS:
                 request = predict_pb2.PredictRequest()
                 request.model_spec.signature_name = "serving_default"
-                for name in text_names:
-                    request.inputs[name].CopyFrom(tf.make_tensor_proto([text] * size, tf.string))
+                for name, strings in serving.sample([text] * size).items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(strings.numpy(), tf.string))
                 log = prediction_log_pb2.PredictLog(request=request)
                 writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())

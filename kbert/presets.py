@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,8 @@ class Preset:
         config: sizes, rates and activation.
         tokenizer: {"vocabulary": path, "lowercase": bool, "strip_accents": bool or None, "split_cjk": bool}.
         labels: names of the classes in order; None where it has none.
-        task: what a kbert run was trained for ("classify", ...); None elsewhere.
+        task: what a kbert model was trained for ("classify", ...); None elsewhere.
+        settings: arguments of that task's model, e.g. {"crf": True}.
         layout: "huggingface", "google", "keras_hub", or None for random weights.
         folder: where the files are; None for random weights.
     """
@@ -47,6 +49,7 @@ class Preset:
     task: str | None = None
     layout: str | None = None
     folder: Path | None = None
+    settings: Mapping[str, Any] = MappingProxyType({})
 
     def read_weights(self) -> dict[str, np.ndarray] | None:
         """kbert name -> float32 array; under the file's own names what kbert does not know; None for random weights.
@@ -171,7 +174,9 @@ def _open_folder(
     run = _json(folder / _TASK) if (folder / _TASK).is_file() else {}
     tokenizer = read_tokenizer(folder, path, lowercase, _model_name(source))
     labels = _labels(config) or (tuple(run["labels"]) if run.get("labels") else None)
-    return Preset(source, config, tokenizer, labels, run.get("task"), layout, folder)
+    said = dict(config.extras().get("kbert") or {})
+    task = said.pop("task", None) or run.get("task")
+    return Preset(source, config, tokenizer, labels, task, layout, folder, said)
 
 
 def _model_name(source: str) -> str:

@@ -15,7 +15,11 @@ from kbert.tokenizer_settings import TOKENIZER_CONFIG, VOCABULARY, write_tokeniz
 from kbert.weights.assign import check_shapes
 from kbert.weights.table import shapes
 
-# transformers' class for each head; the first whose prefixes are all there names the model.
+# transformers' class for a task of ours; where nothing tells the task, the first whose prefixes are all there.
+_OF_TASK = {
+    "tag": "BertForTokenClassification",
+    "choice": "BertForMultipleChoice",
+}
 _ARCHITECTURES = (
     ("BertForPreTraining", ("masked_tokens/", "next_sentence/")),
     ("BertForMaskedLM", ("masked_tokens/",)),
@@ -65,7 +69,7 @@ def save_preset(
         size = len(arrays["classifier/bias"])
         raise ValueError(f"labels must name each of the classifier's {size} classes; got {len(labels)}. Name them all.")
     settings = _with_labels(config, labels).with_extra(
-        architectures=[_architecture(arrays)], dtype=None, torch_dtype=None
+        architectures=[_architecture(config, arrays)], dtype=None, torch_dtype=None
     )
     check_shapes(shapes(config), arrays, absent=("pooler/",), source="the model to save")
     with _written_beside(folder, overwrite, layout) as unfinished:
@@ -74,6 +78,18 @@ def save_preset(
         (unfinished / VOCABULARY).write_bytes(_content(vocabulary or tokenizer["vocabulary"]))
         write_tokenizer(unfinished / TOKENIZER_CONFIG, tokenizer, config.max_position_embeddings)
     return folder
+
+
+def save_model(folder: str | os.PathLike[str], model, *, overwrite: bool = False) -> Path:
+    """Write a model as a preset in Hugging Face's layout: its weights, and what it says of its task.
+
+    Args:
+        folder: see `save_preset`.
+        model: a `kbert.text_model.TextModel` with a tokenizer.
+        overwrite: replace the files of an earlier preset.
+    """
+    arrays = {name: np.asarray(weight) for name, weight in model.named_weights().items()}
+    return save_preset(folder, model.preset_config(), arrays, model.tokenizer, overwrite=overwrite)
 
 
 def _write_weights(folder: Path, arrays: Mapping[str, np.ndarray], num_layers: int, layout: str) -> None:
@@ -87,7 +103,10 @@ def _write_weights(folder: Path, arrays: Mapping[str, np.ndarray], num_layers: i
         huggingface.write(folder / huggingface.WEIGHTS, arrays, num_layers)
 
 
-def _architecture(arrays: Mapping[str, np.ndarray]) -> str:
+def _architecture(config: BertConfig, arrays: Mapping[str, np.ndarray]) -> str:
+    task = (config.extras().get("kbert") or {}).get("task")
+    if task in _OF_TASK:
+        return _OF_TASK[task]
     for name, prefixes in _ARCHITECTURES:
         if all(any(key.startswith(prefix) for key in arrays) for prefix in prefixes):
             return name

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -26,6 +27,9 @@ class TextModel(keras.Model):
     task: str | None = None
     heads: tuple[str, ...] = ()  # first parts of the names of the weights that the task adds
     labelled = False  # whether the size of the head follows the labels
+    settings: tuple[str, ...] = ()  # arguments of the task that travel with the weights, in config.json
+    figures: tuple[str, ...] = ()  # of `scores`, higher is better: what may decide the best epoch, the first by default
+    config_keys: Mapping[str, Any] = MappingProxyType({})  # what transformers reads of the task in config.json
 
     def __init__(
         self,
@@ -94,27 +98,58 @@ class TextModel(keras.Model):
             lowercase: overrides what the preset says.
             seed: of the weights that the task adds and of dropout.
             dropout: rate of all its places, in [0, 1); None for what the preset says.
+            kwargs: further arguments of the class; by default its `settings` are those of a preset of the same task.
 
         Raises:
             ValueError: tensors are missing, surplus or of another shape; the message lists them.
             FileNotFoundError: nothing of that name.
 
-        `new_weights` of the result names the weights that the preset did not have: a task's head, at most.
+        `new_weights` of the result names the weights that the preset did not have: a task's head, at most. The head of
+        a preset for another task, or for other labels, is left out.
         """
         from kbert.presets import assign, open_preset
 
         opened = open_preset(preset, vocabulary=vocabulary, lowercase=lowercase)
         arguments = {"labels": labels or opened.labels} if cls.labelled else {}
+        if opened.task == cls.task:
+            kept = {name: opened.settings[name] for name in cls.settings if name in opened.settings}
+            kwargs = {**kept, **kwargs}
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
         config = opened.config if dropout is None else replace(opened.config, **dict.fromkeys(rates, dropout))
         model = cls(config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
         arrays = opened.read_weights()
         if arrays is not None:
             heads = tuple(f"{head}/" for head in cls.heads)
-            if cls.labelled and opened.labels and model.labels != tuple(opened.labels):  # a head for other classes
+            if model._has_another_head(opened, arrays):
                 arrays = {name: array for name, array in arrays.items() if not name.startswith(heads)}
             model.new_weights = tuple(assign(model.named_weights(), arrays, new=heads, source=opened.source))
         return model
+
+    def _has_another_head(self, opened, arrays) -> bool:
+        """Whether the head of a preset answers another question than this model's: its task, its labels, its size."""
+        if opened.task is not None:
+            return opened.task != self.task or (self.labelled and self.labels != tuple(opened.labels or ()))
+        if self.labelled and opened.labels and self.labels != tuple(opened.labels):
+            return True
+        own, heads = self.named_weights(), tuple(f"{head}/" for head in self.heads)
+        told = {name: array for name, array in arrays.items() if name.startswith(heads) and name in own}
+        return any(tuple(array.shape) != tuple(own[name].shape) for name, array in told.items())
+
+    def preset_config(self) -> BertConfig:
+        """The config with what a preset says of the task: its name, its settings, its labels in transformers' keys."""
+        labels = {str(index): label for index, label in enumerate(self.labels or ())}
+        said = {"task": self.task, **{name: getattr(self, name) for name in self.settings}}
+        keys = {
+            "problem_type": None,
+            "id2label": labels or None,
+            "label2id": {label: int(index) for index, label in labels.items()} or None,
+            "kbert": said if self.task else None,
+        }
+        return self.config.with_extra(**{**keys, **self.config_keys})
+
+    def scores(self, batches) -> dict[str, Any]:
+        """How good the answers to labelled batches are: figures as floats, and details in nested dicts."""
+        raise NotImplementedError(f"{type(self).__name__} is not scored on batches alone.")
 
     def compile(self, *args, jit_compile: bool = False, **kwargs):
         """As Keras', but compiled by XLA only on request: padding is then kept, since XLA needs static shapes."""
@@ -151,6 +186,7 @@ class TextModel(keras.Model):
             "tokenizer": self.tokenizer,
             "labels": self.labels,
             "seed": self.seed,
+            **{name: getattr(self, name) for name in self.settings},
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
         }

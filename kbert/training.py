@@ -27,7 +27,8 @@ class Recipe:
         warmup: share of all steps over which the rate rises.
         weight_decay: decoupled; none for norms and biases.
         clip_norm: largest norm of all gradients together.
-        best: "accuracy", "macro_f1" or "mcc": which figure of the dev set decides the best epoch.
+        best: which figure of the dev set decides the best epoch, highest first: one of the model's `figures`; None for
+            the first of them.
 
     >>> Recipe(epochs=0)
     Traceback (most recent call last):
@@ -39,7 +40,7 @@ class Recipe:
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    best: str = "accuracy"
+    best: str | None = None
 
     def __post_init__(self):
         if self.epochs < 1:
@@ -50,8 +51,17 @@ class Recipe:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1; got {self.warmup}.")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay is 0 or more; got {self.weight_decay}.")
-        if self.best not in ("accuracy", "macro_f1", "mcc"):
-            raise ValueError(f"best is accuracy, macro_f1 or mcc; got {self.best}.")
+
+    def figure(self, model) -> str:
+        """The figure of the dev set that decides the best epoch of a model.
+
+        Raises:
+            ValueError: the model has none of that name.
+        """
+        best = self.best or model.figures[0]
+        if best not in model.figures:
+            raise ValueError(f"best is {' or '.join(model.figures)} for {model.task}; got {best}.")
+        return best
 
 
 def finetune(
@@ -68,11 +78,12 @@ def finetune(
     """Fine-tunes a model, and leaves in it the weights of the epoch that did best on `dev`.
 
     Args:
-        model: a `kbert.Classifier`, not yet compiled.
+        model: a `kbert.Classifier` or another task's, not yet compiled.
         train: a function that gives the batches (inputs, labels) of a range of epochs as one tf.data.Dataset, all
             epochs of one length: a resume then asks for those that are left. Or a dataset, one epoch an iteration: a
             resume starts it anew, which is exact where all its iterations are alike.
-        dev: a tf.data.Dataset of (inputs, labels), in any order.
+        dev: a tf.data.Dataset of (inputs, labels) in any order, for `model.scores`; or a function of the model that
+            gives its figures, where they need more than batches.
         run: folder for checkpoints/, logs/ and metrics.jsonl, new or empty; or a `Run`, used as it is.
         recipe: rates and lengths.
         class_weight: class -> what an example of it counts; None for 1.
@@ -88,7 +99,7 @@ def finetune(
         RunError: the folder is in use, and `resume` is False.
     """
     run = run if isinstance(run, Run) else Run.start(run) if not resume else Run(run)
-    ranged = callable(train)
+    ranged, best = callable(train), recipe.figure(model)
     steps = length(train(range(1)) if ranged else train)
     model.compile(
         adamw(recipe.learning_rate, steps * recipe.epochs, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
@@ -99,10 +110,10 @@ def finetune(
         state = checkpoints.restore(run.last_checkpoint, model, with_optimizer=True)
     run.forget_metrics_after(state["epoch"])
     done = state["epoch"]
-    keep = Checkpoints(run, state, f"val_{recipe.best}")
+    keep = Checkpoints(run, state, f"val_{best}")
     watch = [
         StopOnNaN(done * steps),
-        DevScores(dev),
+        DevScores(dev if callable(dev) else lambda model: model.scores(dev)),
         MetricsFile(run, max(1, steps // LINES_AN_EPOCH), done * steps),
         keep,
         keras.callbacks.TensorBoard(run.logs, update_freq=max(1, steps // LINES_AN_EPOCH), write_graph=False),
@@ -118,12 +129,12 @@ def finetune(
             shuffle=False,
             verbose=0,
         )
-    best = checkpoints.restore(run.best_checkpoint, model, with_optimizer=False)
+    kept = checkpoints.restore(run.best_checkpoint, model, with_optimizer=False)
     return {
         "epochs": keep.state["epoch"],
         "steps": keep.state["epoch"] * steps,
-        "best_epoch": best["epoch"],
-        "best": {recipe.best: best["score"]},
+        "best_epoch": kept["epoch"],
+        "best": {best: kept["score"]},
     }
 
 

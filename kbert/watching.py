@@ -2,14 +2,13 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from kbert import checkpoints
 from kbert.runs import Run
-from kbert.tasks.classify_scores import answers, classification_scores
 
 
 class TrainingDiverged(ValueError):
@@ -40,19 +39,19 @@ class StopOnNaN(keras.callbacks.Callback):
 class DevScores(keras.callbacks.Callback):
     """Scores the dev set after every epoch and puts the figures in the epoch's logs, for all callbacks after this one.
 
-    Adds `val_loss`, `val_accuracy`, `val_macro_f1`, `val_mcc`: the figures of `kbert.tasks.classify_scores`.
+    Adds `val_NAME` for every figure that is a number.
 
     Args:
-        dev: batches of (inputs, labels).
+        score: model -> figures, and details that are no numbers.
     """
 
-    def __init__(self, dev: Iterable):
+    def __init__(self, score: Callable[[keras.Model], Mapping[str, Any]]):
         super().__init__()
-        self.dev = dev
+        self.score = score
 
     def on_epoch_end(self, epoch, logs=None):
-        scores = classification_scores(*answers(self.model, self.dev), self.model.labels)
-        logs.update({f"val_{name}": scores[name] for name in ("loss", "accuracy", "macro_f1", "mcc")})
+        figures = self.score(self.model)
+        logs.update({f"val_{name}": value for name, value in figures.items() if isinstance(value, float)})
 
 
 class MetricsFile(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""Models: the encoder with a task's head, loss and metrics.
+"""Classification: the encoder with a score for each class.
 
 B batch, T tokens, C classes.
 """
@@ -10,6 +10,7 @@ from kbert.dropout import site_seed
 from kbert.encoder import Encoder
 from kbert.heads import SequenceHead
 from kbert.optimizer import adamw
+from kbert.tasks.classify_scores import answers, classification_scores
 from kbert.text_model import TextModel
 
 
@@ -37,6 +38,7 @@ class Classifier(TextModel):
     task = "classify"
     heads = ("classifier",)
     labelled = True
+    figures = ("accuracy", "macro_f1", "mcc")
 
     def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
@@ -66,6 +68,10 @@ class Classifier(TextModel):
             metrics=["accuracy"] if metrics is None else metrics,
             **kwargs,
         )
+
+    def scores(self, batches):
+        """As `kbert.tasks.classify_scores.classification_scores`, of batches (inputs, labels int [B])."""
+        return classification_scores(*answers(self, batches), self.labels)
 
     def use_layout(self, layout: type) -> type:
         return self.encoder.use_layout(layout)
