@@ -94,7 +94,8 @@ def write(serving: Serving, model: keras.Model, out: Path) -> Path:
         folder = Path(scratch) / "saved_model"
         module = tf.Module()
         module.weights = serving.variables
-        about = json.dumps({"task": serving.task, "max_length": serving.max_length, "labels": serving.labels})
+        said = {"task": serving.task, "inputs": list(serving.inputs), "labels": serving.labels}
+        about = json.dumps({**said, "max_length": serving.max_length})
         assets = {"vocab.txt": serving.wordpiece.vocabulary, TASK: [about], **serving.assets}
         module.files = [tf.saved_model.Asset(_file(scratch, name, lines)) for name, lines in assets.items()]
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)

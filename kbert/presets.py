@@ -7,9 +7,8 @@ preset runs.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ class Preset:
     task: str | None = None
     layout: str | None = None
     folder: Path | None = None
-    settings: Mapping[str, Any] = MappingProxyType({})
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def read_weights(self) -> dict[str, np.ndarray] | None:
         """kbert name -> float32 array; under the file's own names what kbert does not know; None for random weights.

@@ -8,48 +8,42 @@ from kbert.runs import REPORT, Run, beside
 CURVE, CONFUSION = "learning_curve.png", "confusion_matrix.png"
 MOST_CLASSES_WITH_COUNTS = 20  # above it the numbers in the matrix's cells cannot be read
 DOTS_AN_INCH = 110
+MOST_CURVES = 3  # figures of the dev set in the picture
 
 
 def write_report(
-    run: Run, task: Mapping[str, Any], result: Mapping[str, Any], scores: Mapping[str, Any], wrong: Sequence[tuple]
+    run: Run, task: Mapping[str, Any], result: Mapping[str, Any], scores: Mapping[str, Any], sections: Sequence[str]
 ) -> None:
-    """Writes report.md and its two pictures.
+    """Writes report.md and its learning curve.
 
     Args:
         run: with its metrics.jsonl.
         task: what task.json says, with "command" and the nested dict "settings".
         result: what `kbert.training.finetune` returned.
-        scores: what `kbert.tasks.classify_scores.classification_scores` says of the dev set.
-        wrong: (text, right label, answer, its score), the most certain first.
+        scores: figures of the dev set, the task's own.
+        sections: further parts in Markdown, the task's own.
     """
     lines = run.metrics()
-    draw_curve(run, lines)
-    draw_confusion(run, scores["confusion"], list(scores["classes"]))
+    figures = [name for name, value in scores.items() if isinstance(value, float)]
+    draw_curve(run, lines, [name for name in figures if name != "loss"][:MOST_CURVES])
     seconds = sum(line.get("seconds", 0.0) for line in lines)
-    totals = f"accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}, MCC {scores['mcc']:.4f}"
+    totals = ", ".join(f"{name} {scores[name]:.4f}" for name in figures)
     parts = [
-        f"# {task['task']}: {len(scores['classes'])} classes, from {task['settings']['model']}",
+        f"# {task['task']}, from {task['settings']['model']}",
         f"    {task['command']}",
         f"The best epoch is {result['best_epoch']} of {result['epochs']}. On the {scores['examples']} examples of the "
         f"dev set: {totals}. {result['steps']} steps in {seconds:.0f} s.",
         f"![learning curve]({CURVE})",
         "## Epochs",
         markdown(
-            ["epoch", "train loss", "dev loss", "accuracy", "macro F1", "MCC"],
+            ["epoch", "train loss", *(f"dev {name}" for name in figures)],
             [
-                [line["epoch"], *(line[key] for key in ("loss", "val_loss", "val_accuracy", "val_macro_f1", "val_mcc"))]
+                [line["epoch"], line["loss"], *(line[f"val_{name}"] for name in figures)]
                 for line in lines
-                if "val_loss" in line
+                if any(key.startswith("val_") for key in line)
             ],
         ),
-        "## Classes",
-        markdown(
-            ["class", "precision", "recall", "F1", "support"],
-            [[name, *row.values()] for name, row in scores["classes"].items()],
-        ),
-        f"![confusion matrix]({CONFUSION})",
-        "## Answered wrongly, and most certain of it",
-        markdown(["text", "label", "answer", "score"], wrong) if wrong else "Nothing.",
+        *sections,
         "## Settings",
         markdown(["setting", "value"], [[key, value] for key, value in task["settings"].items()]),
     ]
@@ -83,17 +77,18 @@ def figure(width: float, height: float):
     return drawn
 
 
-def draw_curve(run: Run, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Loss of every logged step and of the dev set, and the dev set's accuracy and macro F1."""
-    steps = [line for line in lines if "val_loss" not in line]
-    epochs = [line for line in lines if "val_loss" in line]
+def draw_curve(run: Run, lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Loss of every logged step, and of the dev set where that has one; and the dev set's figures of these names."""
+    steps = [line for line in lines if "seconds" not in line]
+    epochs = [line for line in lines if "seconds" in line]
     drawn = figure(9, 3.4)
     losses, figures = drawn.subplots(1, 2)
     losses.plot([line["step"] for line in steps], [line["loss"] for line in steps], color="0.6", label="train")
-    losses.plot([line["step"] for line in epochs], [line["val_loss"] for line in epochs], "o-", label="dev")
+    if all("val_loss" in line for line in epochs):
+        losses.plot([line["step"] for line in epochs], [line["val_loss"] for line in epochs], "o-", label="dev")
     losses.set(xlabel="step", ylabel="loss")
-    for key, name in (("val_accuracy", "accuracy"), ("val_macro_f1", "macro F1")):
-        figures.plot([line["epoch"] for line in epochs], [line[key] for line in epochs], "o-", label=name)
+    for name in names:
+        figures.plot([line["epoch"] for line in epochs], [line[f"val_{name}"] for line in epochs], "o-", label=name)
     figures.set(xlabel="epoch", ylabel="dev", xticks=[line["epoch"] for line in epochs])
     for axes in (losses, figures):
         axes.legend(frameon=False)

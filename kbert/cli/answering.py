@@ -1,51 +1,74 @@
 """What answers texts: a RUN or a SavedModel, through the same serving function, so that both give the same digits."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from pipelines.tasks.texts import PAIR_COLUMNS, TEXT_COLUMN, Texts, read_texts
+from kbert.cli.task import Columns, Task
+from kbert.cli.tasks import named
+from pipelines.tasks.texts import Texts, read_texts
 
 
 @dataclass(frozen=True)
 class Answerer:
-    """Strings in, scores out.
+    """Strings in, answers out.
 
     Args:
-        serve: `serving_default`: string tensors [B] by name -> "scores" float [B, C] and more.
-        inputs: names of its strings, one or two.
-        labels: names of the C classes.
-        columns: `text_column` and `pair_column` of the files that it reads.
+        task: of what answers.
+        serve: `serving_default`: string tensors [B, ...] by name -> tensors [B, ...] by name.
+        inputs: names of its strings.
+        labels: names of the classes, where it has such.
         owner: what holds the variables of `serve`, which does not.
     """
 
+    task: Task
     serve: Callable[..., dict[str, Any]]
-    inputs: list[str]
-    labels: list[str]
-    columns: dict[str, str | None]
+    inputs: tuple[str, ...]
+    labels: tuple[str, ...]
     owner: Any = field(repr=False)
 
-    def answer(self, texts: Texts, batch_size: int) -> np.ndarray:
-        """Scores float32 [N, C] of N texts, in their order; texts of like length are asked together.
+    def answers(
+        self, strings: Mapping[str, Sequence], batch_size: int, at_once: int, advance: Callable[[int], None]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """A question's row of each output, in the order of the questions; texts of like length are asked together.
+
+        Args:
+            strings: name of an input -> a string a question, or a list of strings.
+            batch_size: questions of a call.
+            at_once: questions that are sorted by length together.
+            advance: told how many were answered.
 
         Raises:
             ValueError: pairs where single texts are answered, or the other way round.
         """
-        columns = [texts.texts] if texts.pairs is None else [texts.texts, texts.pairs]
-        if len(columns) != len(self.inputs):
-            raise ValueError(f"This model answers for {' and '.join(self.inputs)}; got {len(columns)} texts a line.")
-        order = np.argsort([-sum(map(len, row)) for row in zip(*columns, strict=True)], kind="stable")
-        scores = np.zeros([len(texts), len(self.labels)], "float32")
+        if set(strings) != set(self.inputs):
+            raise ValueError(f"This model answers for {' and '.join(self.inputs)}; got {' and '.join(strings)}.")
+        columns = [strings[name] for name in self.inputs]
+        for start in range(0, len(columns[0]), at_once):
+            part = [column[start : start + at_once] for column in columns]
+            yield from self._answered(part, batch_size)
+            advance(len(part[0]))
+
+    def _answered(self, columns: list[Sequence], batch_size: int) -> list[dict[str, np.ndarray]]:
+        lengths = [
+            sum(len(value) if isinstance(value, str) else sum(map(len, value)) for value in row)
+            for row in zip(*columns, strict=True)
+        ]
+        order = np.argsort([-length for length in lengths], kind="stable")
+        found: list[dict[str, np.ndarray]] = [{}] * len(order)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            asked = [[column[place] for place in chosen] for column in columns]
-            scores[chosen] = self.ask(asked)["scores"].numpy()
-        return scores
+            outputs = self.ask([[column[place] for place in chosen] for column in columns])
+            rows = {name: value.numpy() for name, value in outputs.items()}
+            for row, place in enumerate(chosen):
+                found[place] = {name: value[row] for name, value in rows.items()}
+        return found
 
-    def ask(self, columns: list[list[str]]) -> dict[str, Any]:
+    def ask(self, columns: list[list]) -> dict[str, Any]:
         """One call of `serve`."""
         import tensorflow as tf
 
@@ -69,18 +92,13 @@ def open_answerer(folder: Path) -> Answerer:
 
 def open_run(folder: Path) -> Answerer:
     """A RUN, served as its export would be."""
-    from export.tasks.classify import TextClassification
-    from kbert.cli.trained import open_trained, text_and_pair
-    from pipelines import WordPiece
+    from export.saved_model import serving_of
+    from kbert.cli.trained import open_trained
 
-    model, task = open_trained(folder, "kbert predict")
-    columns = text_and_pair(task)
-    pair = columns["pair_column"] is not None
-    serving = TextClassification(
-        model.in_float32(), WordPiece.from_spec(model.tokenizer_spec), task["max_length"], pair
-    )
+    task, model = open_trained(folder, "kbert predict", pretrained=True)
+    serving = serving_of(model.in_float32(), task.max_length, **task.serving())
     serve = serving.signatures()["serving_default"]
-    return Answerer(serve, list(serving.text_names), list(serving.labels), columns, serving)
+    return Answerer(task, serve, tuple(serving.inputs), serving.labels, serving)
 
 
 def open_saved_model(folder: Path) -> Answerer:
@@ -93,30 +111,32 @@ def open_saved_model(folder: Path) -> Answerer:
     import tensorflow_text  # noqa: F401 - its operations are in the graph
 
     loaded = tf.saved_model.load(str(folder))
-    serve = loaded.signatures.get("serving_default")
+    serve, about = loaded.signatures.get("serving_default"), folder / "assets" / "task.json"
     if serve is None:
         refuse(folder, f"signatures {', '.join(sorted(loaded.signatures)) or 'none'}")
-    specs, given = serve.structured_input_signature[1], serve.structured_outputs
-    strings = all(spec.dtype == tf.string and spec.shape.rank == 1 for spec in specs.values())
-    if len(specs) not in (1, 2) or not strings or not {"classes", "scores"} <= set(given):
+    specs = serve.structured_input_signature[1]
+    if not about.is_file():
         told = ", ".join(f"{name} {spec.dtype.name} {spec.shape}" for name, spec in specs.items())
-        refuse(folder, f"inputs {told or 'none'} and outputs {', '.join(sorted(given))}")
-    inputs = sorted(specs)
-    first, second = PAIR_COLUMNS if len(inputs) == 2 else (TEXT_COLUMN, None)
-    answerer = Answerer(serve, inputs, [], {"text_column": first, "pair_column": second}, loaded)
-    classes = answerer.ask([[""] for _ in inputs])["classes"].numpy()[0]
-    return replace(answerer, labels=[label.decode() for label in classes])
+        refuse(folder, f"inputs {told or 'none'} and no {about.relative_to(folder)}")
+    said = json.loads(about.read_text("utf-8"))
+    task = named(said["task"], str(about)).of_run(said)
+    return Answerer(task, serve, tuple(said["inputs"]), tuple(said["labels"]), loaded)
 
 
 def refuse(folder: Path, told: str) -> NoReturn:
     """Says what a SavedModel that can be asked has, and what this one has."""
     raise ValueError(
-        "kbert predict asks a SavedModel's serving_default: one or two inputs of strings [B], outputs classes and "
-        f"scores; {folder} has {told}. Write one with kbert export."
+        "kbert predict asks a SavedModel's serving_default, whose strings its assets/task.json names; "
+        f"{folder} has {told}. Write one with kbert export."
     )
 
 
-def read(source, columns: dict[str, str | None]) -> Texts:
+def renamed(columns: Columns, text: str | None, pair: str | None) -> Columns:
+    """Columns with those that the command line names in place of the training's."""
+    return replace(columns, text=text or columns.text, pair=pair or columns.pair)
+
+
+def read(source, **columns: str) -> Texts:
     """Texts of a file or of a stream; where pairs are asked for and lines have one column, a tab parts them.
 
     Raises:

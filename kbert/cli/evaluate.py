@@ -12,26 +12,23 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that kbert finetune wrote.")],
     data: Annotated[Path, typer.Option(help="Labelled texts, with the columns of the training file.")],
     batch_size: Annotated[int, typer.Option(min=1, help="Examples at once.")] = 32,
+    out: Annotated[Path | None, typer.Option(help="qa: folder for predictions.json and the like.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score a RUN on a labelled file.
 
-    Accuracy, macro F1, Matthews' correlation, and every class.
+    The figures of its task: accuracy, macro F1, Matthews' correlation and every class; or entity F1; or EM and F1; ...
 
     \b
     Example:
       kbert evaluate runs/first --data test.tsv
     """
-    from kbert.cli.trained import open_trained, text_and_pair
+    from kbert.cli.trained import open_trained
 
     existing(data, "--data")
-    model, task = open_trained(run, "kbert evaluate")
-
-    from kbert.tasks.classify_scores import answers, classification_scores, table
-    from pipelines.batches import classification
-    from pipelines.tasks import read_classification
-
-    examples = read_classification(data, label_column=task["label_column"], labels=model.labels, **text_and_pair(task))
-    batches = classification(examples, model.tokenizer_spec, batch_size=batch_size, max_length=task["max_length"])
-    scores = classification_scores(*answers(model, batches), model.labels)
-    show(scores, table(scores), as_json)
+    task, model = open_trained(run, "kbert evaluate")
+    examples = task.read(data, like=model)
+    scores = task.scores(model, examples, batch_size)
+    if out:
+        scores["files"] = [str(path) for path in task.write_answers(out, model, examples, batch_size)]
+    show(scores, task.table(scores), as_json)

@@ -9,7 +9,7 @@ from kbert.cli.output import Json, show
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that kbert finetune wrote.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that kbert finetune or pretrain wrote.")],
     format: Annotated[Literal["saved_model"], typer.Option(help="What to write.")],
     out: Annotated[Path, typer.Option(help="Folder to write; new or empty.")],
     max_length: Annotated[int | None, typer.Option(min=3, help="Most tokens of a text, else that of the run.")] = None,
@@ -17,7 +17,7 @@ def export(
 ) -> None:
     """Write a RUN for serving.
 
-    The tokenizer is inside: strings in, labels out, and kbert is not needed.
+    The tokenizer is inside: strings in, answers out, and kbert is not needed.
 
     \b
     Example:
@@ -28,13 +28,13 @@ def export(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"--out names a new or empty folder; {out} holds files.")
-    model, task = open_trained(run, "kbert export")
+    task, model = open_trained(run, "kbert export", pretrained=True)
 
     import export as exporters
 
-    length = max_length or task["max_length"]
+    length = max_length or task.max_length
     with quiet():
-        exporters.saved_model(model, out, max_length=length, pair=len(task["text_columns"]) == 2)
+        exporters.saved_model(model, out, max_length=length, **task.serving())
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     result = {"out": str(out), "format": format, "max_length": length, "bytes": size}
     show(result, [f"{out}: {format}, {size / 1e6:.1f} MB, texts of up to {length} tokens"], as_json)

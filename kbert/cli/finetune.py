@@ -7,32 +7,38 @@ from typing import Annotated, Literal
 
 import typer
 
+from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
+from kbert.cli.tasks import TASKS, TaskOptions, options_of
 
 Option = typer.Option
+TaskName = Literal[tuple(TASKS)]
 
 
+@grouped
 def finetune(
-    task: Annotated[Literal["classify"], Option(help="What is learned.")],
-    train: Annotated[Path, Option(help="Labelled texts: .tsv, .csv or .jsonl, also .gz and .xz.")],
+    task: Annotated[TaskName, Option(help="What is learned.")],
+    train: Annotated[Path, Option(help="Labelled texts: .tsv, .csv or .jsonl, also .gz and .xz; or the task's own.")],
     dev: Annotated[Path, Option(help="Labelled texts that decide the best epoch.")],
     model: Annotated[str, Option(help="minilm-l6, a folder of weights, a RUN, hf://..., kaggle://..., or a size.")],
     out: Annotated[Path, Option(help="Folder of the RUN.")],
+    specific: TaskOptions,
     epochs: Annotated[int, Option(min=1, help="Passes over the training file.")] = 3,
     batch_size: Annotated[int, Option(min=1, help="Examples in a step.")] = 32,
     learning_rate: Annotated[float, Option(help="The highest, after the warm-up.")] = 5e-5,
     warmup: Annotated[float, Option(help="Share of the steps over which the rate rises.")] = 0.1,
     weight_decay: Annotated[float, Option(help="Decoupled; none for norms and biases.")] = 0.01,
-    max_length: Annotated[int, Option(min=3, help="Most tokens of a text; longer ones are cut.")] = 128,
+    max_length: Annotated[int, Option(min=3, help="Most tokens of a row; longer texts are cut.")] = 128,
     seed: Annotated[int, Option(help="Of new weights, dropout and the order of the examples.")] = 0,
-    text_column: Annotated[str, Option(help="Column of the text.")] = "sentence",
+    text_column: Annotated[str | None, Option(help="Column of the text; sentence if not named.")] = None,
     pair_column: Annotated[str | None, Option(help="Column of the second text of a pair.")] = None,
-    label_column: Annotated[str, Option(help="Column of the label.")] = "label",
+    label_column: Annotated[str | None, Option(help="Column of the label; label if not named.")] = None,
     labels: Annotated[str | None, Option(help="Labels in their order, with commas; else those of --train.")] = None,
     class_weight: Annotated[Literal["balanced"] | None, Option(help="balanced: rare labels count more.")] = None,
     best: Annotated[
-        Literal["accuracy", "macro_f1", "mcc"], Option(help="Figure of the dev set that decides the best epoch.")
-    ] = "accuracy",
+        str | None,
+        Option(help="Figure of the dev set that decides the best epoch, e.g. macro_f1; else the task's first."),
+    ] = None,
     dtype: Annotated[Literal["float32", "mixed_bfloat16"], Option(help="What layers compute in.")] = "float32",
     vocabulary: Annotated[Path | None, Option(help="vocab.txt, where the model has none.")] = None,
     lowercase: Annotated[bool | None, Option("--lowercase/--cased", help="Where the model does not say.")] = None,
@@ -56,31 +62,28 @@ def finetune(
     for path, option in ((train, "--train"), (dev, "--dev"), (vocabulary, "--vocabulary"), (preset, "--model")):
         if path is not None and existing(path, option).resolve().is_relative_to(out.resolve()):
             raise WrongUse(f"{option} stands outside of --out, which is the RUN's own; got {path} in {out}.")
+    options = options_of(TASKS[task], specific)
 
     from kbert.runs import Run
 
     run = Run.open(out) if resume else Run.start(out, overwrite=overwrite)  # before anything slow
 
-    from kbert.cli import classify
+    from kbert.cli import finetuning
+    from kbert.cli.task import Columns
     from kbert.training import Recipe
 
-    settings = {
-        "model": model,
-        "batch_size": batch_size,
-        "seed": seed,
-        "dtype": dtype,
-        "class_weight": class_weight,
-    }
-    result = classify.finetune(
+    columns = Columns(text_column, pair_column, label_column)
+    asked = TASKS[task](max_length, columns, options, None if labels is None else names(labels))
+    result = finetuning.finetune(
+        asked,
         run,
+        finetuning.Source(train, dev, model, vocabulary and str(vocabulary), lowercase),
         Recipe(epochs, learning_rate, warmup, weight_decay, best=best),
-        settings,
-        classify.Columns(text_column, pair_column, label_column, None if labels is None else names(labels)),
-        classify.Source(train, dev, max_length, vocabulary and str(vocabulary), lowercase),
+        finetuning.Settings(batch_size, seed, dtype, class_weight),
         command=shlex.join(["kbert", *sys.argv[1:]]),
         resume=resume,
     )
-    show(result, classify.told(result), as_json)
+    show(result, finetuning.lines(result), as_json)
 
 
 def names(labels: str) -> list[str]:

@@ -1,42 +1,34 @@
-"""A finished RUN, opened: its model and what its task.json says."""
+"""A finished RUN, opened: its task, as its task.json tells it, and its model."""
 
 from pathlib import Path
 from typing import Any
 
-import kbert
+from kbert.cli.task import Task
+from kbert.cli.tasks import named
 from kbert.runs import Run
 
 
-def open_trained(folder: Path, command: str) -> tuple[Any, dict[str, Any]]:
-    """The model of a RUN and its task.
+def open_trained(folder: Path, command: str, *, pretrained: bool = False) -> tuple[Task, Any]:
+    """The task and the model of a RUN.
 
     Args:
         folder: the RUN.
         command: what is asked of it, for the error.
+        pretrained: it may be one of kbert pretrain, whose masked tokens are asked.
 
     Raises:
         FileNotFoundError: no RUN.
         ValueError: its training did not end, or its task.json lacks something.
     """
     run = Run.open(folder)
-    if run.task.get("task") == "pretrain":
+    name = run.task_with("task")["task"]
+    if name == "pretrain" and not pretrained:
         raise ValueError(
             f"{command} needs a run of kbert finetune; {folder} is one of kbert pretrain. "
             f"Fine-tune it first with --model {folder}, or ask it with kbert fill-mask."
         )
     if not run.finished:
-        raise ValueError(
-            f"{command} needs a finished run; {folder} is not. Run its kbert finetune again with --resume."
-        )
-    task = run.task_with("labels", "max_length", "text_columns", "label_column")
-    return kbert.Classifier.from_preset(str(folder)), task
-
-
-def text_and_pair(task: dict[str, Any]) -> dict[str, str | None]:
-    """The columns of the texts as arguments of the readers of `pipelines.tasks`.
-
-    >>> text_and_pair({"text_columns": ["sentence"]})
-    {'text_column': 'sentence', 'pair_column': None}
-    """
-    text, pair = [*task["text_columns"], None][:2]
-    return {"text_column": text, "pair_column": pair}
+        again = "kbert pretrain again" if name == "pretrain" else "kbert finetune again with --resume"
+        raise ValueError(f"{command} needs a finished run; {folder} is not. Run its {again}.")
+    task = named(name, str(run.folder / "task.json")).of_run(run.task_with("max_length"))
+    return task, task.model(str(folder))
