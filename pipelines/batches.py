@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipelines.orders import FileOrder, GroupedOrder
+from pipelines.orders import WINDOW_BATCHES, FileOrder, GroupedOrder
 from pipelines.packing import pack, packed_lengths
+from pipelines.row_batches import open_wordpiece, tokenize_all
 from pipelines.tasks.classify import ClassificationExamples, read_classification
 from pipelines.tasks.texts import LABEL_COLUMN, TEXT_COLUMN, Paths
-from pipelines.wordpiece import WordPiece
 
-WINDOW_BATCHES = 64  # batches in a window
 plain = tf.autograph.experimental.do_not_convert  # no Python `if` or loop here is on a tensor: tracing takes a tenth
 
 
@@ -90,9 +89,9 @@ def texts(
     """
     if pairs is not None and len(pairs) != len(texts):
         raise ValueError(f"pairs holds the second text of each pair; got {len(pairs)} for {len(texts)} texts.")
-    wordpiece = _wordpiece(spec, batch_size, max_length)
+    wordpiece = open_wordpiece(spec, batch_size, max_length)
     columns = [tf.constant(column, tf.string) for column in (texts, pairs) if column is not None]  # [N] each
-    segments = [_tokenize_all(column, wordpiece, max_length) for column in columns]
+    segments = [tokenize_all(column, wordpiece, max_length) for column in columns]
     longest_first = tf.argsort(packed_lengths(segments, max_length), direction="DESCENDING", stable=True)  # [N]
 
     @plain
@@ -102,25 +101,6 @@ def texts(
 
     dataset = tf.data.Dataset.range(0, len(texts), batch_size).map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     return dataset, np.argsort(longest_first.numpy(), kind="stable")
-
-
-def _wordpiece(spec: dict, batch_size: int, max_length: int) -> WordPiece:
-    """The tokenizer of a model, once the sizes asked for are known to fit it."""
-    if max_length > spec["max_positions"]:
-        limit = spec["max_positions"]
-        raise ValueError(f"max_length is at most {limit} for this model; got {max_length}. Lower it.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size is at least 1; got {batch_size}.")
-    return WordPiece.from_spec(spec)
-
-
-def _tokenize_all(column: tf.Tensor, wordpiece: WordPiece, max_length: int) -> tf.RaggedTensor:
-    """Texts [N] -> ids [N, (T)], cut to what a row can hold; a thousand at a time, on all cores."""
-    if not len(column):
-        return tf.RaggedTensor.from_row_lengths(tf.constant([], tf.int32), tf.constant([], tf.int64))
-    texts = tf.data.Dataset.from_tensor_slices(column).batch(1000)
-    parts = texts.map(plain(lambda batch: wordpiece.tokenize(batch)[:, :max_length]), tf.data.AUTOTUNE)
-    return tf.concat(list(parts), axis=0)
 
 
 def _dataset(
@@ -133,7 +113,7 @@ def _dataset(
     epochs: range | None = None,
 ) -> tf.data.Dataset:
     """Columns of N texts and N labels -> batches of (inputs, labels) in this order."""
-    wordpiece = _wordpiece(spec, batch_size, max_length)
+    wordpiece = open_wordpiece(spec, batch_size, max_length)
     columns = [tf.constant(column, tf.string) for column in columns]
     labels = tf.constant(labels, tf.int32)
     count, window_size = len(labels), WINDOW_BATCHES * batch_size

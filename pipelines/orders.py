@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+WINDOW_BATCHES = 64  # batches in a window
+
 
 @dataclass(frozen=True)
 class FileOrder:
