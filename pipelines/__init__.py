@@ -9,25 +9,33 @@ from pipelines.pretraining_data import PretrainingData
 from pipelines.record_batches import pretraining_records
 from pipelines.survey import survey
 from pipelines.tasks import ClassificationExamples, Texts, read_classification, read_texts
+from pipelines.tasks.multilabel import MultiLabelExamples, multilabel, read_multilabel
+from pipelines.tasks.regress import RegressionExamples, read_regression, regression
 from pipelines.vocab import read_vocabulary
 from pipelines.wordpiece import WordPiece
 
 __all__ = [
     "ClassificationExamples",
     "Corpus",
+    "MultiLabelExamples",
     "PretrainingData",
+    "RegressionExamples",
     "Texts",
     "UnreadableText",
     "WordPiece",
     "classification",
+    "multilabel",
     "pack",
     "pack_to_length",
     "pretraining",
     "pretraining_records",
     "read_classification",
+    "read_multilabel",
+    "read_regression",
     "read_texts",
     "read_vocabulary",
     "reading_errors",
+    "regression",
     "survey",
     "texts",
     "write_docstring_set",

@@ -69,7 +69,8 @@ def classification(
         )
     order = FileOrder() if seed is None else GroupedOrder(seed)
     columns = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
-    return _dataset(columns, examples.label_ids, spec, order, batch_size, max_length, epochs)
+    label_ids = tf.constant(examples.label_ids, tf.int32)
+    return text_batches(columns, label_ids, spec, order, batch_size, max_length, epochs)
 
 
 def texts(
@@ -103,19 +104,18 @@ def texts(
     return dataset, np.argsort(longest_first.numpy(), kind="stable")
 
 
-def _dataset(
+def text_batches(
     columns: Sequence[Sequence[str]],
-    labels: Sequence[int],
+    labels: tf.Tensor,
     spec: dict,
     order: FileOrder | GroupedOrder,
     batch_size: int,
     max_length: int,
     epochs: range | None = None,
 ) -> tf.data.Dataset:
-    """Columns of N texts and N labels -> batches of (inputs, labels) in this order."""
+    """One or two columns of N texts, and labels [N, ...] -> batches of (inputs, labels [B, ...]) in this order."""
     wordpiece = open_wordpiece(spec, batch_size, max_length)
     columns = [tf.constant(column, tf.string) for column in columns]
-    labels = tf.constant(labels, tf.int32)
     count, window_size = len(labels), WINDOW_BATCHES * batch_size
 
     @plain

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,10 @@ def read_classification(
     for line in text_rows(paths, text_column=text_column, pair_column=pair_column):
         texts.append(line.texts)
         value = value_of(line.row, label_column, line.path, line.number)
-        values.append(_label(value, label_column, line.path, line.number))
+        values.append(label_of(value, label_column, line.path, line.number))
         places.append((line.path, line.number))
         columns = columns or line.columns
-    known = tuple(map(str, labels)) if labels is not None else _sorted_labels(values)
+    known = tuple(map(str, labels)) if labels is not None else sorted_labels(values)
     if len(set(known)) < 2 or len(set(known)) < len(known):
         raise ValueError(
             f"classification needs two or more different labels; got {', '.join(known)} from {named_files(paths)}."
@@ -74,8 +74,12 @@ def read_classification(
     return ClassificationExamples(*columnwise(texts, columns), columns, ids, known)
 
 
-def _label(value: Any, column: str, path: Path, number: int) -> str:
-    """A label as its word: JSON may have it as a number or as true and false."""
+def label_of(value: Any, column: str, path: Path, number: int) -> str:
+    """A label as its word: JSON may have it as a number or as true and false.
+
+    Raises:
+        ValueError: anything else; names file and line.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int) or value == "" or str(value).isspace():
@@ -87,7 +91,8 @@ def _is_number(label: str) -> bool:
     return re.fullmatch(r"[+-]?[0-9]+", label) is not None
 
 
-def _sorted_labels(values: list[str]) -> tuple[str, ...]:
+def sorted_labels(values: Iterable[str]) -> tuple[str, ...]:
+    """Different labels: numbers in their order, otherwise words in theirs."""
     different = set(values)
     if all(map(_is_number, different)):
         return tuple(sorted(different, key=lambda label: (int(label), label)))
