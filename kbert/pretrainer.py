@@ -90,6 +90,12 @@ class Pretrainer(TextModel):
             outputs["next_sentence"] = self._pair_logits(layout, tokens, inputs)
         return outputs
 
+    def logits_at(self, inputs, slots):
+        """Logits of the vocabulary for some tokens alone: slots int32 [M], row * T + place of each, -> [M, V]."""
+        layout, tokens = self._encode(inputs, training=False)
+        places = ops.broadcast_to(ops.arange(ops.shape(inputs["input_mask"])[1]), ops.shape(inputs["input_mask"]))
+        return self.masked_tokens(layout.pick(tokens, places, slots), table=self.encoder.embeddings.token)
+
     def _encode(self, inputs, training):
         layout, outputs = self.encoder.encode(inputs, self.noise_seed(training))
         return layout, outputs[-1]

@@ -107,14 +107,19 @@ def test_a_model_without_the_head_is_refused(capsys, tmp_path, vocabulary):
     assert "needs a model with a head for masked tokens" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [("evaluate", "--data"), ("predict", "--input"), ("export", "--out")])
-def test_a_pretrained_run_is_not_taken_for_a_fine_tuned_one(capsys, tmp_path, command):
+def test_a_pretrained_run_is_not_taken_for_a_fine_tuned_one(capsys, tmp_path):
     texts = tmp_path / "texts.tsv"
     texts.write_text("sentence\tlabel\na\tb\n", "utf-8")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "task.json").write_text('{"task": "pretrain"}', "utf-8")
-    name, option = command
-    extra = ["--format", "saved_model"] if name == "export" else []
-    given = tmp_path / "out" if name == "export" else texts
-    assert main([name, str(tmp_path / "run"), option, str(given), *extra]) == 1
+    assert main(["evaluate", str(tmp_path / "run"), "--data", str(texts)]) == 1
     assert "is one of kbert pretrain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("predict", "--input"), ("export", "--format", "saved_model", "--out")])
+def test_a_pretrained_run_that_has_not_ended_is_not_asked(capsys, tmp_path, command):
+    (tmp_path / "task.json").write_text('{"task": "pretrain"}', "utf-8")
+    name, *options = command
+    given = tmp_path / "task.json" if name == "predict" else tmp_path / "out"
+    assert main([name, str(tmp_path), *options, str(given)]) == 1
+    assert "needs a finished run" in capsys.readouterr().err

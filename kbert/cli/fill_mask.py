@@ -38,8 +38,8 @@ def fill_mask(
 
     from kbert.cli.mask_filling import MaskFiller
 
-    filler = MaskFiller(model, lowercase)
-    answers = [{"text": text, "masks": filler.fill(text, top_k)} for text in texts]
+    filler = MaskFiller(model, lowercase, top_k)
+    answers = [{"text": text, "masks": filler.fill(text)} for text in texts]
     lines = [
         f"{answer['score']:8.4f}  {answer['token']:<16}  {answer['sequence']}"
         for row in answers

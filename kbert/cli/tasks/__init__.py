@@ -12,12 +12,18 @@ from typing import Annotated, Any, get_args, get_type_hints
 from kbert.cli.errors import WrongUse
 from kbert.cli.task import Task
 from kbert.cli.tasks.classify import Classify
+from kbert.cli.tasks.fill_mask import FillMask
 
 TASKS: Mapping[str, type[Task]] = MappingProxyType({task.name: task for task in (Classify,)})
 
 
 def named(name: str, where: str) -> type[Task]:
-    """The task of a name; `where` it stands, for the ValueError about one that there is not."""
+    """The task of a name; `where` it stands, for the ValueError about one that there is not.
+
+    A RUN of kbert pretrain has one too, that cannot be fine-tuned.
+    """
+    if name == FillMask.name:
+        return FillMask
     if name not in TASKS:
         raise ValueError(f"A task is one of {', '.join(TASKS)}; {where} says {name!r}.")
     return TASKS[name]
