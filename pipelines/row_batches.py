@@ -53,7 +53,32 @@ def row_batches(
     Returns:
         A dataset of known cardinality.
     """
-    lengths = packed_lengths(rows.segments, max_length)  # [R]
+
+    @plain
+    def build(chosen):
+        inputs = pack([tf.gather(ids, chosen) for ids in rows.segments], wordpiece, max_length)
+        return finish(inputs, {name: tf.gather(target, chosen) for name, target in rows.targets.items()})
+
+    return index_batches(packed_lengths(rows.segments, max_length), order, batch_size, build, epochs)
+
+
+def index_batches(
+    lengths: tf.Tensor,
+    order: FileOrder | GroupedOrder,
+    batch_size: int,
+    build: Callable[[tf.Tensor], tuple],
+    epochs: range | None = None,
+) -> tf.data.Dataset:
+    """Numbers of examples in this order, cut into batches -> what `build` makes of them.
+
+    Args:
+        lengths: of the R examples, int64 [R], which like ones share a batch by.
+        build: numbers of the examples of a batch, int64 [B] -> the batch; a graph function.
+        order, batch_size, epochs: as in `row_batches`.
+
+    Returns:
+        A dataset of known cardinality.
+    """
     count, window_size = len(lengths), WINDOW_BATCHES * batch_size
 
     @plain
@@ -71,14 +96,9 @@ def row_batches(
     def cut(chosen, starts):
         return tf.data.Dataset.from_tensor_slices(starts).map(plain(lambda start: chosen[start : start + batch_size]))
 
-    @plain
-    def batch(chosen):
-        inputs = pack([tf.gather(ids, chosen) for ids in rows.segments], wordpiece, max_length)
-        return finish(inputs, {name: tf.gather(target, chosen) for name, target in rows.targets.items()})
-
     numbers = order.epochs(epochs).flat_map(number_windows).map(arrange).flat_map(cut)
     steps = -(-count // batch_size) * (1 if epochs is None else len(epochs))
-    batches = numbers.map(batch, tf.data.AUTOTUNE).apply(tf.data.experimental.assert_cardinality(steps))
+    batches = numbers.map(plain(build), tf.data.AUTOTUNE).apply(tf.data.experimental.assert_cardinality(steps))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 

@@ -1,12 +1,14 @@
 """How good answers are: scikit-learn's figures over one pass of labelled batches.
 
-N examples, C classes.
+N examples, C classes, W windows of long texts.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from kbert.tasks.long_texts import TEXT_IDS, first_of_each, merge_windows
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -19,12 +21,20 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def answers(model, batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
+def log(probabilities: np.ndarray) -> np.ndarray:
+    """Logits that softmax gives these probabilities for, where they sum to 1; finite also for 0."""
+    return np.log(np.maximum(probabilities, np.finfo("float64").tiny))
+
+
+def answers(model, batches: Iterable, merge: str = "mean") -> tuple[np.ndarray, np.ndarray]:
     """What the model says to every example, beside what is right.
 
     Args:
-        model: a compiled or plain classifier; logits float [B, C] for the inputs of a batch.
-        batches: of (inputs, labels int [B]) or (inputs, labels, weights).
+        model: a compiled or plain classifier, or another model with a `link`; logits float [B, C] for the inputs of a
+            batch.
+        batches: of (inputs, labels int [B]) or (inputs, labels, weights). Windows of long texts, which have an input
+            `input_text_ids`, are merged: an example is a text.
+        merge: "mean" or "max" of the scores of windows, see `kbert.tasks.long_texts`.
 
     Returns:
         labels int [N] and logits float32 [N, C], in the order of the batches.
@@ -32,13 +42,18 @@ def answers(model, batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: no batch.
     """
-    labels, logits = [], []
+    labels, logits, text_ids = [], [], []
     for inputs, right, *_ in batches:
         labels.append(np.asarray(right))
         logits.append(np.asarray(model.predict_on_batch(inputs), "float32"))
+        text_ids += [np.asarray(inputs[TEXT_IDS])] if TEXT_IDS in inputs else []
     if not labels:
         raise ValueError("An evaluation needs at least one example; got none.")
-    return np.concatenate(labels), np.concatenate(logits)
+    right, said = np.concatenate(labels), np.concatenate(logits)
+    if not text_ids:
+        return right, said
+    owners = np.concatenate(text_ids)
+    return first_of_each(right, owners), merge_windows(said, owners, model.link, merge)
 
 
 def classification_scores(labels: np.ndarray, logits: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
@@ -67,7 +82,7 @@ def classification_scores(labels: np.ndarray, logits: np.ndarray, names: Sequenc
     probability = softmax(logits)[np.arange(len(labels)), labels]
     return {
         "examples": len(labels),
-        "loss": float(-np.mean(np.log(np.maximum(probability, np.finfo("float64").tiny)))),
+        "loss": float(-np.mean(log(probability))),
         "accuracy": float(metrics.accuracy_score(labels, answer)),
         "macro_f1": float(np.mean(parts[2])),
         "mcc": float(metrics.matthews_corrcoef(labels, answer)),
