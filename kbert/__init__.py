@@ -11,6 +11,7 @@ _HOMES = {
     "BertConfig": "kbert.config",
     "SIZES": "kbert.config",
     "Encoder": "kbert.encoder",
+    "Chooser": "kbert.tasks.choice",
     "Classifier": "kbert.tasks.classify",
     "Pretrainer": "kbert.pretrainer",
     "AdamW": "kbert.optimizer",

@@ -9,12 +9,14 @@ from pipelines.pretraining_data import PretrainingData
 from pipelines.record_batches import pretraining_records
 from pipelines.survey import survey
 from pipelines.tasks import ClassificationExamples, Texts, read_classification, read_texts
+from pipelines.tasks.choice import ChoiceExamples, choice, read_choice
 from pipelines.tasks.multilabel import MultiLabelExamples, multilabel, read_multilabel
 from pipelines.tasks.regress import RegressionExamples, read_regression, regression
 from pipelines.vocab import read_vocabulary
 from pipelines.wordpiece import WordPiece
 
 __all__ = [
+    "ChoiceExamples",
     "ClassificationExamples",
     "Corpus",
     "MultiLabelExamples",
@@ -23,12 +25,14 @@ __all__ = [
     "Texts",
     "UnreadableText",
     "WordPiece",
+    "choice",
     "classification",
     "multilabel",
     "pack",
     "pack_to_length",
     "pretraining",
     "pretraining_records",
+    "read_choice",
     "read_classification",
     "read_multilabel",
     "read_regression",

@@ -11,10 +11,11 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 from kbert.cli.errors import WrongUse
 from kbert.cli.task import Task
+from kbert.cli.tasks.choice import Choose
 from kbert.cli.tasks.classify import Classify
 from kbert.cli.tasks.fill_mask import FillMask
 
-TASKS: Mapping[str, type[Task]] = MappingProxyType({task.name: task for task in (Classify,)})
+TASKS: Mapping[str, type[Task]] = MappingProxyType({task.name: task for task in (Classify, Choose)})
 
 
 def named(name: str, where: str) -> type[Task]:
