@@ -20,6 +20,8 @@ from kbert.whole_files import beside
 
 META, STATE, DIGEST = "kbert", "state", "sha256"  # one key of the file's metadata, so that its bytes are always alike
 
+REMEDY = "Bring it back from a copy, or train anew with --overwrite instead of --resume."
+
 
 class DamagedCheckpoint(ValueError):
     """A checkpoint that is not whole, or not what was written."""
@@ -74,17 +76,13 @@ def restore(path: Path, model: keras.Model, *, with_optimizer: bool) -> dict[str
     from safetensors import SafetensorError, safe_open
 
     named = variables(model, with_optimizer=with_optimizer)
-    damaged = f"A checkpoint is a whole safetensors file with {META} in its metadata; {path} is damaged"
-    remedy = "Bring it back from a copy, or train anew with --overwrite instead of --resume."
     try:
         with safe_open(path, "numpy") as file:
             names = sorted(file.keys())
-            content = json.loads((file.metadata() or {}).get(META, "null"))
-            state = content.get(STATE) if isinstance(content, dict) else None
-            if not isinstance(state, dict):
-                raise DamagedCheckpoint(f"{damaged}: {META} is {content!r}. {remedy}")
+            content = _content(path, file.metadata())
+            state = content[STATE]
             if content.get(DIGEST) != digest(state, ((name, file.get_tensor(name)) for name in names)):
-                raise DamagedCheckpoint(f"{damaged}: it is not what its {DIGEST} says. {remedy}")
+                raise DamagedCheckpoint(f"{_damaged(path)}: it is not what its {DIGEST} says. {REMEDY}")
             wrong = sorted(set(names) ^ set(named))
             wrong += [n for n in sorted(named) if n in names and file.get_slice(n).get_shape() != list(named[n].shape)]
             if wrong:
@@ -92,9 +90,40 @@ def restore(path: Path, model: keras.Model, *, with_optimizer: bool) -> dict[str
                 raise ValueError(f"A checkpoint fits the model that wrote it; {path} differs in {told}.")
             for name, variable in named.items():
                 variable.assign(file.get_tensor(name))
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise DamagedCheckpoint(f"{damaged}: {error}. {remedy}") from error
+    except SafetensorError as error:
+        raise DamagedCheckpoint(f"{_damaged(path)}: {error}. {REMEDY}") from error
     return state
+
+
+def state(path: Path) -> dict[str, Any]:
+    """The trainer's state in a checkpoint, whose arrays are left alone.
+
+    Raises:
+        DamagedCheckpoint: it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return _content(path, file.metadata())[STATE]
+    except SafetensorError as error:
+        raise DamagedCheckpoint(f"{_damaged(path)}: {error}. {REMEDY}") from error
+
+
+def _content(path: Path, metadata: dict[str, str] | None) -> dict[str, Any]:
+    """What the metadata of a checkpoint says: its state and its digest."""
+    said = (metadata or {}).get(META, "null")
+    try:
+        content = json.loads(said)
+    except json.JSONDecodeError as error:
+        raise DamagedCheckpoint(f"{_damaged(path)}: {error}. {REMEDY}") from error
+    if not isinstance(content, dict) or not isinstance(content.get(STATE), dict):
+        raise DamagedCheckpoint(f"{_damaged(path)}: {META} is {content!r}. {REMEDY}")
+    return content
+
+
+def _damaged(path: Path) -> str:
+    return f"A checkpoint is a whole safetensors file with {META} in its metadata; {path} is damaged"
 
 
 def digest(state: dict[str, Any], arrays: Iterable[tuple[str, np.ndarray]]) -> str:

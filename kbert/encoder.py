@@ -146,17 +146,32 @@ class Encoder(TextModel):
 
     def encode(self, inputs: dict, seed=None) -> tuple[Layout, list]:
         """The layout of the batch and every block's output [N, D], for heads that need no more than some tokens."""
+        layout, layers = self.encode_layers(inputs, seed)
+        return layout, layers[1:]
+
+    def encode_layers(self, inputs: dict, seed=None) -> tuple[Layout, list]:
+        """As `encode`, with the embeddings [N, D] before the blocks' outputs: layer 0, which knows no context.
+
+        Up to the first part that has something to learn nothing is dropped, and no gradient goes back there.
+        """
         layout = self.layout(inputs["input_mask"], inputs.get("input_example_ids"))
         # Cast, which is nothing where they are int32: Keras builds a model under tf.distribute on made-up float inputs.
         ids, types = (
             ops.cast(layout.to_tokens(inputs[name]), "int32") for name in ("input_word_ids", "input_type_ids")
         )  # [N]
-        x = self.embeddings(ids, types, layout=layout, seed=site_seed(seed, 0))
-        outputs = []
+        frozen = not self.embeddings.trainable_variables
+        x = self.embeddings(ids, types, layout=layout, seed=None if frozen else site_seed(seed, 0))
+        outputs = [x]
         for i, block in enumerate(self.blocks):
-            run = functools.partial(block, layout=layout, seed=site_seed(seed, 1 + 3 * i))
-            x = keras.remat(run)(x) if self.recompute and seed is not None else run(x)
+            if frozen and seed is not None:
+                x = ops.stop_gradient(x)
+            frozen = frozen and not block.trainable_variables
+            noise = None if frozen else site_seed(seed, 1 + 3 * i)
+            run = functools.partial(block, layout=layout, seed=noise)
+            x = keras.remat(run)(x) if self.recompute and noise is not None else run(x)
             outputs.append(x)
+        if frozen and seed is not None:
+            outputs = [ops.stop_gradient(x) for x in outputs]
         return layout, outputs
 
     def pool(self, layout: Layout, tokens):

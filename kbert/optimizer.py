@@ -5,7 +5,7 @@ pass. The step is the same: Kingma and Ba 2015
 (algorithm 1, epsilon as in the closing remark of section 2) with decoupled decay (Loshchilov and Hutter 2019).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -113,10 +113,25 @@ class FusedAdam(keras.optimizers.AdamW):
 
 @keras.saving.register_keras_serializable("kbert")
 class AdamW(FusedAdam):
-    """`keras.optimizers.AdamW` with its arguments and its results; only faster. `not_decayed`: see `FusedAdam`."""
+    """`keras.optimizers.AdamW` with its arguments and its results; only faster. `not_decayed`: see `FusedAdam`.
+
+    Args:
+        factors: what the rate of a weight is multiplied by, by what its path starts with, e.g. {"layer_0/": 0.5}.
+    """
+
+    def __init__(self, *args, factors: Mapping[str, float] | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.factors = dict(factors or {})
+
+    def get_config(self):
+        return {**super().get_config(), "factors": self.factors}
 
     def update_step(self, gradient, variable, learning_rate):
         rate = tf.cast(learning_rate, variable.dtype)
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        for start, factor in self.factors.items():
+            if path.startswith(start):
+                rate = rate * factor
         if self.weight_decay and self._use_weight_decay(variable):
             variable.assign(variable * (1.0 - rate * self.weight_decay), read_value=False)
         self.adam_step(variable, self._get_variable_index(variable), gradient, rate, self.epsilon)
@@ -129,6 +144,7 @@ def adamw(
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
     power: float = 1.0,
+    factors: Mapping[str, float] | None = None,
 ) -> AdamW:
     """The optimizer of BERT (Devlin et al. 2019, appendix A.2 and A.3).
 
@@ -139,9 +155,16 @@ def adamw(
         weight_decay: decoupled; none for biases and norms.
         clip_norm: largest norm of all gradients together; None for any.
         power: of the fall, see `WarmupPolynomialDecay`.
+        factors: see `AdamW`; `kbert.freezing.layer_rates` makes those of layer-wise rates.
     """
-    rate = scheduled(learning_rate, total_steps, warmup, power)
-    return AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip_norm, epsilon=1e-6, not_decayed=NOT_DECAYED)
+    return AdamW(
+        scheduled(learning_rate, total_steps, warmup, power),
+        weight_decay=weight_decay,
+        global_clipnorm=clip_norm,
+        epsilon=1e-6,
+        not_decayed=NOT_DECAYED,
+        factors=factors,
+    )
 
 
 def scheduled(learning_rate: float, total_steps: int | None, warmup: float, power: float):

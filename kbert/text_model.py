@@ -111,9 +111,7 @@ class TextModel(keras.Model):
 
         opened = open_preset(preset, vocabulary=vocabulary, lowercase=lowercase)
         arguments = {"labels": labels or opened.labels} if cls.labelled else {}
-        if opened.task == cls.task:
-            kept = {name: opened.settings[name] for name in cls.settings if name in opened.settings}
-            kwargs = {**kept, **kwargs}
+        kwargs = {**cls.told_by(opened), **kwargs}
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
         config = opened.config if dropout is None else replace(opened.config, **dict.fromkeys(rates, dropout))
         model = cls(config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
@@ -124,6 +122,13 @@ class TextModel(keras.Model):
                 arrays = {name: array for name, array in arrays.items() if not name.startswith(heads)}
             model.new_weights = tuple(assign(model.named_weights(), arrays, new=heads, source=opened.source))
         return model
+
+    @classmethod
+    def told_by(cls, opened) -> dict[str, Any]:
+        """The `settings` that an opened preset tells: those of a model of the same task."""
+        if opened.task != cls.task:
+            return {}
+        return {name: opened.settings[name] for name in cls.settings if name in opened.settings}
 
     def _has_another_head(self, opened, arrays) -> bool:
         """Whether the head of a preset answers another question than this model's: its task, its labels, its size."""
@@ -147,9 +152,16 @@ class TextModel(keras.Model):
         }
         return self.config.with_extra(**{**keys, **self.config_keys})
 
+    def write_beside(self, folder) -> None:
+        """Files of a preset's folder, beside its weights and its config, from which others know the task."""
+
     def scores(self, batches) -> dict[str, Any]:
         """How good the answers to labelled batches are: figures as floats, and details in nested dicts."""
         raise NotImplementedError(f"{type(self).__name__} is not scored on batches alone.")
+
+    def smoothed_loss(self, smoothing: float) -> keras.losses.Loss:
+        """The task's loss with labels that share so much of their probability among all classes."""
+        raise ValueError(f"label_smoothing is for a choice of one class; {self.task} has none. Leave it out.")
 
     def compile(self, *args, jit_compile: bool = False, **kwargs):
         """As Keras', but compiled by XLA only on request: padding is then kept, since XLA needs static shapes."""

@@ -3,65 +3,21 @@
 finetune() compiles, fits with the callbacks of `kbert.watching`, and leaves the best epoch's weights in the model.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from kbert import checkpoints
+from kbert.class_weights import weigh
+from kbert.freezing import Stage, freeze_weights, layer_rates, stages
+from kbert.lora import add_lora, has_lora, merge_lora
 from kbert.optimizer import adamw
+from kbert.recipe import Recipe
 from kbert.runs import Run
-from kbert.watching import Checkpoints, DevScores, MetricsFile, StopOnNaN
+from kbert.watching import Checkpoints, DevScores, MetricsFile, StopOnNaN, out_of_patience
 
 LINES_AN_EPOCH = 50  # of metrics.jsonl, at most: a smooth curve in a small file
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is fine-tuned; the numbers are those of Devlin et al. 2019, appendix A.3.
-
-    Args:
-        epochs: passes over the training set.
-        learning_rate: the highest, after the warm-up.
-        warmup: share of all steps over which the rate rises.
-        weight_decay: decoupled; none for norms and biases.
-        clip_norm: largest norm of all gradients together.
-        best: which figure of the dev set decides the best epoch, highest first: one of the model's `figures`; None for
-            the first of them.
-
-    >>> Recipe(epochs=0)
-    Traceback (most recent call last):
-    ValueError: epochs is 1 or more; got 0.
-    """
-
-    epochs: int = 3
-    learning_rate: float = 5e-5
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    best: str | None = None
-
-    def __post_init__(self):
-        if self.epochs < 1:
-            raise ValueError(f"epochs is 1 or more; got {self.epochs}.")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is above 0; got {self.learning_rate}.")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a share of the steps, from 0 to below 1; got {self.warmup}.")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay is 0 or more; got {self.weight_decay}.")
-
-    def figure(self, model) -> str:
-        """The figure of the dev set that decides the best epoch of a model.
-
-        Raises:
-            ValueError: the model has none of that name.
-        """
-        best = self.best or model.figures[0]
-        if best not in model.figures:
-            raise ValueError(f"best is {' or '.join(model.figures)} for {model.task}; got {best}.")
-        return best
 
 
 def finetune(
@@ -69,9 +25,9 @@ def finetune(
     train,
     dev,
     run: Run | str,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe = Recipe(),  # noqa: B008, it is frozen
     *,
-    class_weight: dict[int, float] | None = None,
+    class_weight: Mapping[int, float] | None = None,
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
@@ -85,11 +41,11 @@ def finetune(
         dev: a tf.data.Dataset of (inputs, labels) in any order, for `model.scores`; or a function of the model that
             gives its figures, where they need more than batches.
         run: folder for checkpoints/, logs/ and metrics.jsonl, new or empty; or a `Run`, used as it is.
-        recipe: rates and lengths.
-        class_weight: class -> what an example of it counts; None for 1.
+        recipe: rates and lengths, and what of the model is trained.
+        class_weight: class -> what an example of it counts; None for 1. Labels are int of any shape.
         resume: go on after the last epoch that was finished, or start where none was; the bits are those of a run
             that was never stopped.
-        callbacks: any of Keras'.
+        callbacks: any of Keras'. One that stops the training stops all of it, further stages too.
 
     Returns:
         {"epochs", "steps", "best_epoch", "best": figure of the dev set}.
@@ -97,45 +53,107 @@ def finetune(
     Raises:
         TrainingDiverged: the loss is no longer finite; names the step.
         RunError: the folder is in use, and `resume` is False.
+        ValueError: a recipe that does not fit the model.
     """
     run = run if isinstance(run, Run) else Run.start(run) if not resume else Run(run)
-    ranged, best = callable(train), recipe.figure(model)
-    steps = length(train(range(1)) if ranged else train)
-    model.compile(
-        adamw(recipe.learning_rate, steps * recipe.epochs, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
-    )
-    model.optimizer.build(model.trainable_variables)
-    state: dict[str, Any] = {"epoch": 0, "best": None}
-    if resume and run.last_checkpoint.is_file():
-        state = checkpoints.restore(run.last_checkpoint, model, with_optimizer=True)
+    best = check(recipe, model)
+    batches = train if callable(train) else lambda epochs: train
+    if class_weight is not None:
+        batches = weigh(batches, class_weight, len(getattr(model, "labels", None) or ()))
+    steps = length(batches(range(1)))
+    learned = [weight for weight in model.weights if weight.trainable]
+    if recipe.lora and not has_lora(model):
+        add_lora(model, recipe.lora, recipe.lora_alpha)
+    resumed = resume and run.last_checkpoint.is_file()
+    state: dict[str, Any] = checkpoints.state(run.last_checkpoint) if resumed else {"epoch": 0, "best": None}
     run.forget_metrics_after(state["epoch"])
-    done = state["epoch"]
     keep = Checkpoints(run, state, f"val_{best}")
-    watch = [
-        StopOnNaN(done * steps),
-        DevScores(dev if callable(dev) else lambda model: model.scores(dev)),
-        MetricsFile(run, max(1, steps // LINES_AN_EPOCH), done * steps),
-        keep,
-        keras.callbacks.TensorBoard(run.logs, update_freq=max(1, steps // LINES_AN_EPOCH), write_graph=False),
-    ]
-    if done < recipe.epochs:
+    for stage in _stages(recipe, model):
+        done = keep.state["epoch"]
+        if stage.end < done:
+            continue  # what it left is in the checkpoint
+        _compile(model, recipe, stage, steps)
+        if resumed and stage.begin < done <= stage.end:
+            checkpoints.restore(run.last_checkpoint, model, with_optimizer=True)
+        if done == stage.end or out_of_patience(keep.state, recipe.patience):
+            continue
+        keep.begin, keep.patience, keep.min_delta = stage.begin, None, recipe.min_delta
+        if stage.end == recipe.all_epochs:
+            keep.patience = recipe.patience
         model.fit(
-            train(range(done, recipe.epochs)) if ranged else train,
-            steps_per_epoch=steps if ranged else None,
+            batches(range(done, stage.end)),
+            steps_per_epoch=steps if callable(train) else None,
             initial_epoch=done,
-            epochs=recipe.epochs,
-            class_weight=class_weight,
-            callbacks=[*watch, *callbacks],
+            epochs=stage.end,
+            callbacks=[*_watch(run, dev, keep, steps), *callbacks],
             shuffle=False,
             verbose=0,
         )
+        if keep.state["epoch"] < stage.end:
+            break
     kept = checkpoints.restore(run.best_checkpoint, model, with_optimizer=False)
+    _as_it_was(model, learned, recipe)
     return {
         "epochs": keep.state["epoch"],
         "steps": keep.state["epoch"] * steps,
         "best_epoch": kept["epoch"],
         "best": {best: kept["score"]},
     }
+
+
+def check(recipe: Recipe, model: keras.Model) -> str:
+    """The figure that decides the best epoch, once it is known that a recipe fits a model.
+
+    Raises:
+        ValueError: a figure, a number of blocks or a loss that the model does not have.
+    """
+    blocks = model.config.num_hidden_layers
+    if isinstance(recipe.freeze, int) and recipe.freeze > blocks:
+        raise ValueError(
+            f"freeze is at most the model's {blocks} blocks; got {recipe.freeze}. Lower it, or freeze all."
+        )
+    if recipe.label_smoothing:
+        model.smoothed_loss(recipe.label_smoothing)
+    return recipe.figure(model)
+
+
+def _stages(recipe: Recipe, model: keras.Model) -> list[Stage]:
+    return stages(recipe.stages, recipe.epochs, model.config.num_hidden_layers, recipe.freeze)
+
+
+def _compile(model: keras.Model, recipe: Recipe, stage: Stage, steps: int) -> None:
+    """The model for a stage: what learns in it, and an optimizer with its moments and its own warm-up."""
+    if recipe.chooses_weights:
+        freeze_weights(model, stage.freeze)
+    factors = layer_rates(model, recipe.layer_decay, recipe.head_factor(stage.name))
+    total = steps * (stage.end - stage.begin)
+    rates = (recipe.learning_rate, total, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
+    loss = {"loss": model.smoothed_loss(recipe.label_smoothing)} if recipe.label_smoothing else {}
+    model.compile(adamw(*rates, factors=factors), **loss)
+    model.optimizer.build(model.trainable_variables)
+
+
+def _watch(run: Run, dev, keep: Checkpoints, steps: int) -> list[keras.callbacks.Callback]:
+    """The callbacks of a fit, in the order in which they add to its logs and read them."""
+    before, every = keep.state["epoch"] * steps, max(1, steps // LINES_AN_EPOCH)
+    score: Callable = dev if callable(dev) else lambda model: model.scores(dev)
+    return [
+        StopOnNaN(before),
+        DevScores(score),
+        MetricsFile(run, every, before),
+        keep,
+        keras.callbacks.TensorBoard(run.logs, update_freq=every, write_graph=False),
+    ]
+
+
+def _as_it_was(model: keras.Model, learned: list, recipe: Recipe) -> None:
+    """An ordinary model again: low-rank updates merged, and what could be trained before can be trained."""
+    if recipe.lora:
+        merge_lora(model)
+    for weight in learned:
+        weight.trainable = True
+    if recipe.chooses_weights:  # functions that were traced with what is gone
+        model.train_function = model.test_function = model.predict_function = None
 
 
 def length(dataset) -> int:

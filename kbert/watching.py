@@ -97,9 +97,16 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         run: where.
-        state: {"epoch": epochs done, "best": {"epoch", "score"} or None}, as the last checkpoint has it.
+        state: {"epoch": epochs done, "best": {"epoch", "score"} or None}, as the last checkpoint has it; and, where
+            there is a patience, "mark": {"epoch", "score"} of the last epoch that was better by more than `min_delta`.
         monitor: the key of the logs that is highest at the best epoch.
+
+    Attributes:
+        begin: epochs before this stage: its patience starts anew.
+        patience, min_delta: see `kbert.Recipe`.
     """
+
+    begin, patience, min_delta = 0, None, 0.0
 
     def __init__(self, run: Run, state: dict[str, Any], monitor: str):
         super().__init__()
@@ -110,5 +117,21 @@ class Checkpoints(keras.callbacks.Callback):
         if best is None or score > best["score"]:
             best = {"epoch": epoch + 1, "score": score}
             checkpoints.save(self.run.best_checkpoint, self.model, best, with_optimizer=False)
+        mark = self.state.get("mark")
         self.state = {"epoch": epoch + 1, "best": best}
+        if self.patience:
+            if mark is None or mark["epoch"] <= self.begin or score > mark["score"] + self.min_delta:
+                mark = {"epoch": epoch + 1, "score": score}
+            self.state["mark"] = mark
         checkpoints.save(self.run.last_checkpoint, self.model, self.state, with_optimizer=True)
+        if out_of_patience(self.state, self.patience):
+            self.model.stop_training = True
+
+
+def out_of_patience(state: dict[str, Any], patience: int | None) -> bool:
+    """Whether the state of `Checkpoints` says that so many epochs have passed since the last better one.
+
+    >>> out_of_patience({"epoch": 5, "mark": {"epoch": 3, "score": 0.5}}, patience=2)
+    True
+    """
+    return bool(patience and "mark" in state and state["epoch"] - state["mark"]["epoch"] >= patience)
