@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from pipelines.long_texts import window_rows, with_text_ids
 from pipelines.orders import WINDOW_BATCHES, FileOrder, GroupedOrder
 from pipelines.packing import pack, packed_lengths
-from pipelines.row_batches import open_wordpiece, tokenize_all
+from pipelines.row_batches import open_wordpiece, row_batches, tokenize_all
 from pipelines.tasks.classify import ClassificationExamples, read_classification
 from pipelines.tasks.texts import LABEL_COLUMN, TEXT_COLUMN, Paths
 
@@ -29,6 +30,7 @@ def classification(
     label_column: str = LABEL_COLUMN,
     labels: Sequence[str] | None = None,
     epochs: range | None = None,
+    window: int | None = None,
 ) -> tf.data.Dataset:
     """Files of labelled texts, or of pairs of texts -> batches for a classifier.
 
@@ -44,12 +46,15 @@ def classification(
         epochs: None gives one epoch an iteration, epoch i to the i-th iteration of this dataset: what a plain
             `fit(epochs=n)` wants. A range gives just these epochs one after another, the same at every iteration: to go
             on after a stop, `epochs=range(done, n)`, and `.skip(steps)` inside an epoch. Epoch e is the same both ways.
+        window: how texts of over max_length tokens are read: None cuts them; else they are seen through windows of
+            max_length that start every so many tokens, and each window is an example with the label of its text.
 
     Returns:
-        A dataset of known cardinality, of (`pack`'s three tensors int32 [B, T], labels int32 [B]).
+        A dataset of known cardinality, of (`pack`'s three tensors int32 [B, T], labels int32 [B]). With `window` B
+        counts windows, and `input_text_ids` int32 [B] says which example each is of; `model.scores` merges them.
 
     Raises:
-        ValueError: max_length over the model's positions; and what `read_classification` raises.
+        ValueError: max_length over the model's positions; a window over pairs; and what `read_classification` raises.
         FileNotFoundError: no such file.
     """
     labels = spec["labels"] if labels is None else labels
@@ -70,7 +75,7 @@ def classification(
     order = FileOrder() if seed is None else GroupedOrder(seed)
     columns = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
     label_ids = tf.constant(examples.label_ids, tf.int32)
-    return text_batches(columns, label_ids, spec, order, batch_size, max_length, epochs)
+    return text_batches(columns, label_ids, spec, order, batch_size, max_length, epochs, window)
 
 
 def texts(
@@ -112,10 +117,17 @@ def text_batches(
     batch_size: int,
     max_length: int,
     epochs: range | None = None,
+    window: int | None = None,
 ) -> tf.data.Dataset:
-    """One or two columns of N texts, and labels [N, ...] -> batches of (inputs, labels [B, ...]) in this order."""
+    """One or two columns of N texts, and labels [N, ...] -> batches of (inputs, labels [B, ...]) in this order.
+
+    The arguments are those of `classification`, which says what a window is.
+    """
     wordpiece = open_wordpiece(spec, batch_size, max_length)
     columns = [tf.constant(column, tf.string) for column in columns]
+    if window is not None:
+        rows = window_rows(columns, labels, wordpiece, max_length, window)
+        return row_batches(rows, wordpiece, order, batch_size, max_length, with_text_ids, epochs)
     count, window_size = len(labels), WINDOW_BATCHES * batch_size
 
     @plain

@@ -6,34 +6,26 @@ B texts, T tokens, C classes.
 import keras
 import tensorflow as tf
 
-from export.serving import ID_TENSORS, Serving
-from pipelines import WordPiece
+from export.long_texts import TextServing
 
 
-def text_inputs(pair: bool) -> dict[str, tf.TensorSpec]:
-    """Specs of the strings that tasks on texts or on pairs of texts take."""
-    return {name: tf.TensorSpec([None], tf.string, name) for name in (("text_a", "text_b") if pair else ("text",))}
-
-
-class TextClassification(Serving):
+class TextClassification(TextServing):
     """Answers of a classifier for texts or for pairs of texts.
 
-    Args:
-        model: a `kbert.Classifier` in float32.
-        wordpiece, max_length: see `Serving`.
-        pair: each answer is for two texts.
+    Args: see `export.long_texts.TextServing`; the model is a `kbert.Classifier` in float32.
 
     Answers: `classes` string [B, C], `scores` float [B, C] which sum to 1, `label` string [B]. Strings are `text`, or
     `text_a` and `text_b`, [B].
     """
 
-    def __init__(self, model: keras.Model, wordpiece: WordPiece, max_length: int, pair: bool = False):
-        self.inputs = text_inputs(pair)
-        super().__init__(model, wordpiece, max_length)
+    def rows(self, model: keras.Model, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Probabilities, float [W, C]."""
+        return tf.nn.softmax(model(inputs, training=False))
 
-    def answer(self, model: keras.Model, *ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The three id tensors -> classes, scores, label."""
-        scores = tf.nn.softmax(model(dict(zip(ID_TENSORS, ids, strict=True)), training=False))  # [B, C]
+    def told(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = rows
+        if self.window is not None and self.merge == "max":
+            scores /= tf.reduce_sum(scores, axis=-1, keepdims=True)
         labels = tf.constant(self.labels)
         return {
             "classes": tf.tile(labels[tf.newaxis], [tf.shape(scores)[0], 1]),

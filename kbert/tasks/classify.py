@@ -9,8 +9,10 @@ from kbert.config import BertConfig
 from kbert.dropout import site_seed
 from kbert.encoder import Encoder
 from kbert.heads import SequenceHead
+from kbert.losses import SmoothedCrossEntropy
 from kbert.optimizer import adamw
-from kbert.tasks.classify_scores import answers, classification_scores
+from kbert.tasks.classify_scores import answers, classification_scores, log, softmax
+from kbert.tasks.long_texts import Link
 from kbert.text_model import TextModel
 
 
@@ -39,6 +41,7 @@ class Classifier(TextModel):
     heads = ("classifier",)
     labelled = True
     figures = ("accuracy", "macro_f1", "mcc")
+    link = Link(softmax, log)
 
     def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
@@ -69,9 +72,16 @@ class Classifier(TextModel):
             **kwargs,
         )
 
-    def scores(self, batches):
-        """As `kbert.tasks.classify_scores.classification_scores`, of batches (inputs, labels int [B])."""
-        return classification_scores(*answers(self, batches), self.labels)
+    def smoothed_loss(self, smoothing: float) -> keras.losses.Loss:
+        """See `kbert.losses.SmoothedCrossEntropy`."""
+        return SmoothedCrossEntropy(smoothing)
+
+    def scores(self, batches, merge: str = "mean"):
+        """As `kbert.tasks.classify_scores.classification_scores`, of batches (inputs, labels int [B]).
+
+        `merge` is for windows of long texts, see `kbert.tasks.classify_scores.answers`.
+        """
+        return classification_scores(*answers(self, batches, merge), self.labels)
 
     def use_layout(self, layout: type) -> type:
         return self.encoder.use_layout(layout)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from kbert.cli.task import Task
+from kbert.cli.window_options import WindowOptions
 
 MOST_WRONG = 12  # examples in the report
 
@@ -11,6 +12,7 @@ class Classify(Task):
     """Labels in the column `label`; see `pipelines.tasks.classify` and `kbert.tasks.classify`."""
 
     name = "classify"
+    Options = WindowOptions
 
     def read(self, paths, like=None):
         from pipelines.tasks.classify import read_classification
@@ -27,7 +29,10 @@ class Classify(Task):
         from pipelines.batches import classification
 
         sizes = {"batch_size": batch_size, "max_length": self.max_length}
-        return classification(examples, spec, seed=seed, epochs=epochs, **sizes)
+        return classification(examples, spec, seed=seed, epochs=epochs, window=self.options.window, **sizes)
+
+    def scores(self, model, examples, batch_size):
+        return model.scores(self.batches(examples, model.tokenizer_spec, batch_size), self.options.merge)
 
     def balanced(self, examples):
         """As `Task.balanced` (King and Zeng 2001)."""
@@ -44,7 +49,7 @@ class Classify(Task):
         from kbert import report
         from kbert.tasks.classify_scores import answers
 
-        labels, logits = answers(model, self.batches(dev, model.tokenizer_spec, batch_size))
+        labels, logits = answers(model, self.batches(dev, model.tokenizer_spec, batch_size), self.options.merge)
         wrong = most_wrong(dev, labels, logits)
         report.draw_confusion(run, scores["confusion"], list(scores["classes"]))
         header = ["class", "precision", "recall", "F1", "support"]
@@ -57,7 +62,7 @@ class Classify(Task):
         ]
 
     def serving(self):
-        return {"pair": self.columns.pair is not None}
+        return {"pair": self.columns.pair is not None, "window": self.options.window, "merge": self.options.merge}
 
     def questions(self, source):
         from kbert.cli.answering import read
