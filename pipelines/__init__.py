@@ -3,6 +3,7 @@
 from pipelines.batches import classification, texts
 from pipelines.docstrings import write_docstring_set
 from pipelines.documents import Corpus
+from pipelines.long_texts import text_windows
 from pipelines.packing import pack, pack_to_length
 from pipelines.pretraining import UnreadableText, pretraining, reading_errors
 from pipelines.pretraining_data import PretrainingData
@@ -41,6 +42,7 @@ __all__ = [
     "reading_errors",
     "regression",
     "survey",
+    "text_windows",
     "texts",
     "write_docstring_set",
 ]
