@@ -14,6 +14,7 @@ from kbert.config import BertConfig
 from kbert.dropout import site_seed
 from kbert.encoder import Encoder
 from kbert.heads import SequenceHead
+from kbert.losses import SmoothedCrossEntropy
 from kbert.optimizer import adamw
 from kbert.tasks.classify_scores import answers, log, softmax
 from kbert.text_model import TextModel
@@ -66,6 +67,10 @@ class Chooser(TextModel):
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")] if metrics is None else metrics,
             **kwargs,
         )
+
+    def smoothed_loss(self, smoothing: float) -> keras.losses.Loss:
+        """See `kbert.losses.SmoothedCrossEntropy`; the classes are a text's choices."""
+        return SmoothedCrossEntropy(smoothing)
 
     def scores(self, batches: Iterable) -> dict[str, Any]:
         """As `choice_scores`, of batches (inputs [B, C, T], labels int [B]) with one C."""
