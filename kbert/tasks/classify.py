@@ -11,9 +11,12 @@ from kbert.encoder import Encoder
 from kbert.heads import SequenceHead
 from kbert.losses import SmoothedCrossEntropy
 from kbert.optimizer import adamw
+from kbert.pooling import POOLINGS, check_pooling
 from kbert.tasks.classify_scores import answers, classification_scores, log, softmax
 from kbert.tasks.long_texts import Link
 from kbert.text_model import TextModel
+
+POOLED = "pooled"
 
 
 @keras.saving.register_keras_serializable("kbert")
@@ -27,6 +30,8 @@ class Classifier(TextModel):
         tokenizer: see `TextModel`.
         labels: names of the C classes, two at least.
         seed: of the starting weights and of dropout.
+        pooling: what the classes are read from: "pooled", the encoder's projection of [CLS]; or as an embedder's, see
+            `kbert.pooling`: "mean", "cls" or "max" of the last block's vectors.
 
     Example:
         model = kbert.Classifier.from_preset("minilm-l6", labels=["negative", "positive"])
@@ -40,11 +45,15 @@ class Classifier(TextModel):
     task = "classify"
     heads = ("classifier",)
     labelled = True
+    settings = ("pooling",)
     figures = ("accuracy", "macro_f1", "mcc")
     link = Link(softmax, log)
 
-    def __init__(self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, **kwargs):
+    def __init__(
+        self, config: BertConfig, tokenizer=None, labels=None, seed: int = 0, *, pooling: str = POOLED, **kwargs
+    ):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
+        self.pooling = check_pooling(pooling, POOLED)
         if len(self.labels or ()) < 2:
             raise ValueError(
                 f"labels names the classes, two at least; got {self.labels}. "
@@ -62,7 +71,11 @@ class Classifier(TextModel):
     def call(self, inputs, training=False):
         seed = self.noise_seed(training)
         layout, outputs = self.encoder.encode(inputs, seed)
-        return self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1))  # [B, C]
+        if self.pooling == POOLED:
+            text = self.encoder.pool(layout, outputs[-1])  # [B, D]
+        else:
+            text = POOLINGS[self.pooling](layout, outputs[-1], inputs["input_mask"])
+        return self.classifier(text, seed=site_seed(seed, -1))  # [B, C]
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         super().compile(
