@@ -123,12 +123,13 @@ def multilabel(
     separator: str = SEPARATOR,
     labels: Sequence[str] | None = None,
     epochs: range | None = None,
+    window: int | None = None,
 ) -> tf.data.Dataset:
     """Files of texts, or of pairs of texts, with any number of labels -> batches for a multi-label classifier.
 
     Args:
         files: files and globs as `read_multilabel` takes them, or the examples that it has read.
-        spec, batch_size, max_length, seed, epochs: as in `pipelines.classification`.
+        spec, batch_size, max_length, seed, epochs, window: as in `pipelines.classification`.
         text_column, pair_column, label_column, separator: as in `read_multilabel`.
         labels: the labels in the order of their ids; None takes those of the model, `spec["labels"]`.
 
@@ -152,7 +153,7 @@ def multilabel(
         )
     order = FileOrder() if seed is None else GroupedOrder(seed)
     texts = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
-    return text_batches(texts, tf.constant(examples.targets()), spec, order, batch_size, max_length, epochs)
+    return text_batches(texts, tf.constant(examples.targets()), spec, order, batch_size, max_length, epochs, window)
 
 
 def _labels_of(line: TextRow, label_column: str, separator: str) -> list[str]:

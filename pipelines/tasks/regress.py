@@ -69,12 +69,13 @@ def regression(
     pair_column: str | None = None,
     label_column: str = LABEL_COLUMN,
     epochs: range | None = None,
+    window: int | None = None,
 ) -> tf.data.Dataset:
     """Files of scored texts, or of pairs of texts -> batches for a regressor.
 
     Args:
         files: files and globs as `read_regression` takes them, or the examples that it has read.
-        spec, batch_size, max_length, seed, epochs: as in `pipelines.classification`.
+        spec, batch_size, max_length, seed, epochs, window: as in `pipelines.classification`.
         text_column, pair_column, label_column: as in `read_regression`.
 
     Returns:
@@ -90,7 +91,7 @@ def regression(
     order = FileOrder() if seed is None else GroupedOrder(seed)
     columns = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
     scores = tf.constant(examples.scores, tf.float32)
-    return text_batches(columns, scores, spec, order, batch_size, max_length, epochs)
+    return text_batches(columns, scores, spec, order, batch_size, max_length, epochs, window)
 
 
 def _score(line: TextRow, column: str) -> float:
