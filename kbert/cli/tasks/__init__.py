@@ -13,9 +13,15 @@ from kbert.cli.errors import WrongUse
 from kbert.cli.task import Task
 from kbert.cli.tasks.choice import Choose
 from kbert.cli.tasks.classify import Classify
+from kbert.cli.tasks.embed import Embed
 from kbert.cli.tasks.fill_mask import FillMask
+from kbert.cli.tasks.multilabel import MultiLabel
+from kbert.cli.tasks.qa import QuestionAnswering
+from kbert.cli.tasks.regress import Regress
 
-TASKS: Mapping[str, type[Task]] = MappingProxyType({task.name: task for task in (Classify, Choose)})
+TASKS: Mapping[str, type[Task]] = MappingProxyType(
+    {task.name: task for task in (Classify, Choose, MultiLabel, Regress, QuestionAnswering, Embed)}
+)
 
 
 def named(name: str, where: str) -> type[Task]:
