@@ -11,6 +11,7 @@ C classes):
     classifier/kernel [D, C], bias [C]                                span/kernel [D, 2], bias [2]
     masked_tokens/transform/kernel [D, D], bias [D]                   masked_tokens/norm/gamma, beta [D]
     masked_tokens/bias [V]                                            next_sentence/kernel [D, 2], bias [2]
+    scalar_mix/weights [layers], gamma [1]                            crf/transitions [C, C]
 
 The modules that read and write (`google`, `huggingface`, `keras_hub`, `model_garden`) are imported by name; this
 package loads none of them.

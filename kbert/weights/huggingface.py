@@ -52,6 +52,9 @@ TABLE = (
     ("span/bias", "qa_outputs.bias"),
     ("classifier/kernel", "classifier.weight", TRANSPOSED),
     ("classifier/bias", "classifier.bias"),
+    ("crf/transitions", "crf.transitions"),  # transformers has no such head, and says that it leaves this out
+    ("scalar_mix/weights", "scalar_mix.weights"),  # nor this
+    ("scalar_mix/gamma", "scalar_mix.gamma"),
 )
 
 # Buffers that number the positions; not weights.

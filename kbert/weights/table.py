@@ -17,7 +17,8 @@ import numpy as np
 from kbert.config import BertConfig
 
 SAME, TRANSPOSED, HEADS_LAST, HEADS_FIRST = "same", "transposed", "heads last", "heads first"
-HEADS = ("classifier/", "masked_tokens/", "next_sentence/", "span/")  # what sits on an encoder; any may be absent
+# What sits on an encoder; any may be absent.
+HEADS = ("classifier/", "crf/", "scalar_mix/", "masked_tokens/", "next_sentence/", "span/")
 
 _SIDE_BY_SIDE = re.compile(r"\{(\w+(?:,\w+)+)\}")
 

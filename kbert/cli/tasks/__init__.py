@@ -18,9 +18,10 @@ from kbert.cli.tasks.fill_mask import FillMask
 from kbert.cli.tasks.multilabel import MultiLabel
 from kbert.cli.tasks.qa import QuestionAnswering
 from kbert.cli.tasks.regress import Regress
+from kbert.cli.tasks.tag import Tag
 
 TASKS: Mapping[str, type[Task]] = MappingProxyType(
-    {task.name: task for task in (Classify, Choose, MultiLabel, Regress, QuestionAnswering, Embed)}
+    {task.name: task for task in (Classify, Choose, MultiLabel, Regress, Tag, QuestionAnswering, Embed)}
 )
 
 
