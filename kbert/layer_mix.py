@@ -40,7 +40,7 @@ class ScalarMix(keras.layers.Layer):
             raise ValueError(f"num_layers is how many layers are mixed, 1 at least; got {num_layers}.")
         self.num_layers = num_layers
         self.weight = self.add_weight(name="weights", shape=(num_layers,), initializer="zeros", dtype="float32")
-        self.gamma = self.add_weight(name="gamma", shape=(), initializer="ones", dtype="float32")
+        self.gamma = self.add_weight(name="gamma", shape=(1,), initializer="ones", dtype="float32")
         self.built = True
 
     def call(self, layers):
@@ -53,14 +53,14 @@ class ScalarMix(keras.layers.Layer):
         return {**super().get_config(), "num_layers": self.num_layers}
 
 
-def layer_mix(how: str, num_blocks: int, name: str = "layer_mix") -> Callable[[Sequence[Any]], Any]:
+def layer_mix(how: str, num_blocks: int, name: str = "scalar_mix") -> Callable[[Sequence[Any]], Any]:
     """A mix for a model's head: all layers of `Encoder.encode_layers`, [N, D] each, -> [N, D].
 
     Args:
         how: "last"; "sum" or "mean" of the last four blocks, or of all where there are fewer; "scalar", a `ScalarMix`
             of the embeddings and all blocks, whose weights the model then has.
         num_blocks: L.
-        name: of the `ScalarMix`.
+        name: of the `ScalarMix`, and the first part of the names of its weights.
 
     >>> layer_mix("mean", num_blocks=5)([9.0, 9.0, 1.0, 2.0, 3.0, 6.0])
     3.0

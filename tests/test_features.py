@@ -14,6 +14,7 @@ from kbert.cli.token_vectors import TokenVectors
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
 from kbert.features import token_features, word_features
+from kbert.freezing import learning
 from kbert.layer_mix import ScalarMix, layer_mix
 from kbert.saving import save_preset
 from pipelines import WordPiece, pack
@@ -89,7 +90,7 @@ def test_a_learned_mix_is_its_formula_and_learns():
     mix, layers = kbert.ScalarMix(3), [tf.constant(np.random.default_rng(i).normal(size=[4, D])) for i in range(3)]
     np.testing.assert_allclose(mix(layers), np.mean(layers, axis=0), atol=1e-6)  # as it is born
     mix.weight.assign([0.5, -1.0, 2.0])
-    mix.gamma.assign(1.5)
+    mix.gamma.assign([1.5])
     shares = np.exp([0.5, -1.0, 2.0]) / np.exp([0.5, -1.0, 2.0]).sum()
     np.testing.assert_allclose(mix(layers), 1.5 * np.einsum("l,lnd->nd", shares, np.stack(layers)), atol=1e-5)
     with tf.GradientTape() as tape:
@@ -112,6 +113,30 @@ def test_a_heads_mix_takes_the_last_four_blocks_or_learns_of_all_layers(encoder,
     np.testing.assert_allclose(layer_mix("scalar", L)(layers), sum(layers) / (L + 1), atol=1e-5)
     with pytest.raises(ValueError, match="one of last, sum, mean, scalar; got 'max'"):
         layer_mix("max", L)
+
+
+def test_a_tagger_answers_from_the_mix_that_its_preset_says(encoder, inputs, tmp_path):
+    tagger = kbert.Tagger(encoder.config, labels=["O", "B-X", "I-X"], tokenizer=encoder.tokenizer, mix="scalar")
+    for weight in tagger.weights:
+        if "scalar_mix" in weight.path:
+            weight.assign(np.random.default_rng(3).normal(size=weight.shape))
+    arrays = {name: weight.numpy() for name, weight in tagger.named_weights().items()}
+    assert {name: array.shape for name, array in arrays.items() if "mix" in name} == {
+        "scalar_mix/weights": (L + 1,),
+        "scalar_mix/gamma": (1,),
+    }
+    assert {"scalar_mix/weights", "scalar_mix/gamma"} <= set(learning(tagger, "all"))
+    _, layers = tagger.encoder.encode_layers(inputs)
+    shares = arrays["scalar_mix/gamma"] * tf.nn.softmax(arrays["scalar_mix/weights"])
+    mixed = tf.einsum("l,lnd->nd", shares, tf.stack(layers))
+    right = mixed @ arrays["classifier/kernel"] + arrays["classifier/bias"]
+    np.testing.assert_allclose(tagger(inputs).numpy()[real(inputs)], right, atol=1e-5)
+    save_preset(tmp_path / "tagger", tagger.preset_config(), arrays, tagger.tokenizer, labels=tagger.labels)
+    again = kbert.Tagger.from_preset(str(tmp_path / "tagger"))
+    assert again.mix == "scalar"
+    np.testing.assert_allclose(again(inputs), tagger(inputs), atol=1e-6)
+    other = kbert.Tagger.from_preset(str(tmp_path / "tagger"), mix="mean")  # needs no such weights
+    assert other.new_weights == ()
 
 
 def test_words_are_means_or_first_pieces():

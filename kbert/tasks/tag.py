@@ -11,6 +11,7 @@ from kbert.crf import Transitions, log_likelihood, step_table
 from kbert.dropout import site_seed
 from kbert.encoder import Encoder
 from kbert.heads import SequenceHead
+from kbert.layer_mix import layer_mix
 from kbert.losses import SmoothedCrossEntropy
 from kbert.optimizer import adamw
 from kbert.tasks.tag_scores import answers, tagging_scores
@@ -38,6 +39,8 @@ class Tagger(TextModel):
         seed: of the starting weights and of dropout.
         crf: learn what it is worth that one tag follows another (`kbert.crf`).
         scheme: "iob2", "bioes" or "none"; by default what the labels are written in. Decoding keeps to its rules.
+        mix: what of the layers a word's vector is: the "last", the "sum" or the "mean" of the last four, or "scalar",
+            a learned mix of all (`kbert.layer_mix`).
 
     Example:
         examples = pipelines.read_tagging("eng.train")
@@ -50,9 +53,9 @@ class Tagger(TextModel):
     """
 
     task = "tag"
-    heads = ("classifier", "crf")
+    heads = ("classifier", "crf", "scalar_mix")
     labelled = True
-    settings = ("crf", "scheme")
+    settings = ("crf", "scheme", "mix")
     figures = ("f1", "precision", "recall", "accuracy")
 
     def __init__(
@@ -64,6 +67,7 @@ class Tagger(TextModel):
         *,
         crf: bool = False,
         scheme: str | None = None,
+        mix: str = "last",
         **kwargs,
     ):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
@@ -85,17 +89,19 @@ class Tagger(TextModel):
             len(self.labels), config.hidden_dropout_prob, self.initializer("classifier"), name="classifier"
         )
         self.classifier.build((None, config.hidden_size))
+        self.mix, self.mix_layers = mix, layer_mix(mix, config.num_hidden_layers)
         self.chain = Transitions(len(self.labels), name="crf") if self.crf else None
         self.built = True
 
     def call(self, inputs, training=False):
         seed = self.noise_seed(training)
-        layout, outputs = self.encoder.encode(inputs, seed)
+        layout, layers = self.encoder.encode_layers(inputs, seed)
+        tokens = self.mix_layers(layers)  # [N, D]
         if "word_positions" not in inputs:
-            logits = self.classifier(outputs[-1], seed=site_seed(seed, -1))  # [N, C]
+            logits = self.classifier(tokens, seed=site_seed(seed, -1))  # [N, C]
             return layout.to_rows(logits, len(self.labels))  # [B, T, C]
         places = ops.maximum(ops.cast(inputs["word_positions"], "int32"), 0)  # [B, W]
-        words = layout.pick(outputs[-1], places, ops.arange(ops.size(places)))  # [B * W, D]
+        words = layout.pick(tokens, places, ops.arange(ops.size(places)))  # [B * W, D]
         logits = self.classifier(words, seed=site_seed(seed, -1))
         return ops.reshape(logits, [-1, ops.shape(places)[1], len(self.labels)])  # [B, W, C]
 

@@ -18,6 +18,10 @@ class TagOptions:
         bool, typer.Option("--crf", help="Learn what it is worth that one tag follows another: a linear-chain CRF.")
     ] = False
     scheme: Annotated[Literal["iob2", "bioes"], typer.Option(help="What the tags are turned into.")] = "iob2"
+    mix: Annotated[
+        Literal["last", "sum", "mean", "scalar"],
+        typer.Option(help="Layers that a word's vector is made of: the last, the last four, or a learned mix of all."),
+    ] = "last"
     whole_words: Annotated[
         bool,
         typer.Option(
@@ -40,7 +44,7 @@ class Tag(Task):
 
     name = "tag"
     Options = TagOptions
-    kept = ("crf",)
+    kept = ("crf", "mix")
 
     def read(self, paths, like=None):
         from pipelines.tasks.tag import read_tagging
