@@ -55,7 +55,7 @@ class Amounts:
     pretraining_steps: int = 60
     masked_words: int = 500_000
     overfit_steps: int = 4000
-    learns_steps: int = 11_000
+    learns_steps: int = 6000
     low_resource_steps: int = 1600
     chinese_steps: int = 2400
     vocabulary: int = 16_000

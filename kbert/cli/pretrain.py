@@ -33,6 +33,10 @@ def pretrain(
     word_vectors: Annotated[
         Path | None, Option(metavar="FILE", help="GloVe's format; start of the token table.")
     ] = None,
+    attention_start: Annotated[
+        Literal["random", "neighbours"],
+        Option(help="neighbours: heads start by looking one or two tokens away; a short training learns far more."),
+    ] = "random",
     max_length: options.MaxLength = 128,
     batch_size: Annotated[int, Option(min=1, help="Rows of a step.")] = 32,
     long_steps: Annotated[int, Option(min=0, help="Further steps at --long-length.")] = 0,
@@ -102,6 +106,8 @@ def pretrain(
         raise WrongUse("--vocab is needed where no --init brings a vocabulary; kbert vocab makes one.")
     if init is not None and size is not None:
         raise WrongUse("--init and --size exclude each other: a preset has its size.")
+    if init is not None and attention_start != "random":
+        raise WrongUse("--attention-start is for random weights; --init brings learned ones.")
     preset = Path(init) if init and Path(init).exists() else None  # else a name or an address
     for path, option in ((vocab, "--vocab"), (word_vectors, "--word-vectors"), (preset, "--init")):
         if path is not None and existing(path, option).resolve().is_relative_to(out.resolve()):
@@ -135,7 +141,8 @@ def pretrain(
         max_length, objective, short_share, masked_share, max_predictions, masking, words, packed, split, seed
     )
     start = pretrain_run.Start(
-        None if init else size or "mini", init, vocab, lowercase, word_vectors, dtype, recompute, seed, dropout
+        *(None if init else size or "mini", init, vocab, lowercase, word_vectors, dtype, recompute, seed, dropout),
+        attention_start,
     )
     if records:
         text = pretrain_text.Records(tuple(records), held_out > 0, evaluate_batches)

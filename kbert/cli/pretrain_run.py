@@ -42,6 +42,7 @@ class Start:
         vocab: vocab.txt; None for the preset's.
         lowercase: None for what the vocabulary's folder says.
         word_vectors: a file of them for the token table, or None.
+        attention: "random", or "neighbours" for `kbert.neighbour_start`.
         dtype, recompute, seed, dropout: of the model.
     """
 
@@ -54,6 +55,7 @@ class Start:
     recompute: bool
     seed: int
     dropout: float | None = None
+    attention: str = "random"
 
     def model(self, next_sentence: bool) -> keras.Model:
         """The model, with its word vectors; says on stderr what was new and what was found."""
@@ -69,6 +71,10 @@ class Start:
         )
         if self.init and model.new_weights:
             say(f"new weights, which {self.init} does not have: {', '.join(model.new_weights)}")
+        if self.attention == "neighbours":
+            from kbert.neighbour_start import start_at_neighbours
+
+            start_at_neighbours(model, self.seed)
         if self.word_vectors:
             from kbert.word_vectors import apply
 
