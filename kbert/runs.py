@@ -26,6 +26,7 @@ TASK, METRICS, CONFIG, REPORT, INPUT = "task.json", "metrics.jsonl", "config.jso
 REPLACED = (
     *(CONFIG, "checkpoints", "model.safetensors", "vocab.txt", "tokenizer_config.json", "logs", METRICS),
     *(REPORT, "learning_curve.png", "confusion_matrix.png", INPUT),
+    *("modules.json", "1_Pooling", "sentence_bert_config.json"),  # by which sentence-transformers opens an embedder
 )
 
 

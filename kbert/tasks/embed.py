@@ -4,6 +4,7 @@ B examples, S texts of each, T tokens, D width.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from kbert import sentence_transformers
@@ -12,7 +13,8 @@ from kbert.contrastive import OBJECTIVES
 from kbert.encoder import Encoder
 from kbert.optimizer import adamw
 from kbert.pooling import POOLINGS, check_pooling, unit_length
-from kbert.tasks.embed_scores import FIGURES, answers, embedding_scores
+from kbert.tasks.embed_scores import FIGURES, answers, embedding_scores, unit
+from kbert.tasks.long_texts import Link
 from kbert.text_model import TextModel
 
 MAX_LENGTH = 256  # tokens of a text where nothing says otherwise, as the published small models have
@@ -98,6 +100,11 @@ class Embedder(TextModel):
         super().compile(
             optimizer=optimizer or adamw(), loss=loss or OBJECTIVES[self.objective](), metrics=metrics, **kwargs
         )
+
+    @property
+    def link(self) -> Link:
+        """Vectors of windows are merged as they are; what they make has length 1 where vectors have."""
+        return Link(np.asarray, unit if self.normalize else np.asarray)
 
     def scores(self, batches):
         """As `kbert.tasks.embed_scores.embedding_scores`, of batches of `pipelines.embedding`."""

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 from kbert.cli.task import Task
+from kbert.cli.window_options import WindowOptions
 
 DIGITS = 6  # of a vector's numbers, as they are printed
 
 
 @dataclass(frozen=True)
-class EmbedOptions:
+class EmbedOptions(WindowOptions):
     """What `--task embed` asks beside what all tasks do; None leaves it to the preset and to the files."""
 
     pooling: Annotated[
@@ -70,10 +71,37 @@ class Embed(Task):
         sizes = {"batch_size": batch_size, "max_length": self.max_length, "max_score": self.options.max_score}
         return embedding(examples, spec, seed=seed, epochs=epochs, **sizes)
 
+    def scores(self, model, examples, batch_size):
+        """As `Task.scores`; long texts are cut in training, but here a window slides over them, as in the export."""
+        if self.options.window is None:
+            return super().scores(model, examples, batch_size)
+        import numpy as np
+
+        from kbert.cli.embedding import embed
+        from kbert.tasks.embed_scores import embedding_scores
+        from pipelines.tasks.embed import scaled
+
+        seen = {"window": self.options.window, "merge": self.options.merge}
+        columns = [
+            embed(model, texts, max_length=self.max_length, batch_size=batch_size, **seen) for texts in examples.texts
+        ]
+        scored = examples.scores is not None
+        known = scaled(examples.scores, self.options.max_score).numpy() if scored else examples.numbers()
+        return embedding_scores(np.stack(columns, axis=1), known)
+
+    def serving(self):
+        return {"window": self.options.window, "merge": self.options.merge}
+
     def facts(self, examples):
         """As `Task.facts`; the columns only where they were named: texts to predict on stand in one of another name."""
         named = [column for column in (self.columns.text, self.columns.pair) if column]
         return {**super().facts(examples), "text_columns": named}
+
+    def asked_again(self, examples):
+        """The first texts of the examples."""
+        from pipelines import Texts
+
+        return Texts(examples.texts[0])
 
     def questions(self, source):
         from kbert.cli.answering import read
