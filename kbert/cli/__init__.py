@@ -15,14 +15,20 @@ from kbert.cli import (
     evaluate,
     export,
     extend_vocab,
+    features,
+    few_shot,
     fill_mask,
     finetune,
+    index,
     predict,
     prepare,
     pretrain,
     sample,
+    score,
+    search,
     show_batch,
     vocab,
+    zero_shot,
 )
 from kbert.cli.errors import explained
 
@@ -47,11 +53,17 @@ for module in (
     evaluate,
     predict,
     fill_mask,
+    score,
+    features,
     export,
     convert,
     extend_vocab,
     cut_vocab,
     sample,
+    index,
+    search,
+    zero_shot,
+    few_shot,
 ):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
