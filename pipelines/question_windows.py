@@ -57,7 +57,7 @@ class QuestionWindows(NamedTuple):
         Returns:
             Characters, int32 [W, ...], -1 for none.
         """
-        rank = starts.shape.rank
+        rank = len(starts.shape)
         shift = tf.cast(tf.gather(contexts.ids.row_splits, self.contexts.owners), tf.int32)
         shift = tf.reshape(shift + self.contexts.starts - self.before, [-1] + [1] * (rank - 1))  # row -> flat tokens
         return tuple(

@@ -103,7 +103,7 @@ def read_question_answering(paths: Paths, *, skip_bad: bool = False) -> Question
             bad.append(f"{asked.place}: the answer {texts[0]!r:.80} is not in the context")
         else:
             told = zip(spans, asked.answers, strict=True)
-            corrected += sum(span is not None and start not in (None, span[0]) for span, (_, start) in told)
+            corrected += sum(bool(span) and not _stands(asked.context, *answer) for span, answer in told)
             unfound += len(spans) - len(found)
             kept.append((asked, texts, found[0] if found else (-1, -1)))
     if bad and not skip_bad:
@@ -118,6 +118,11 @@ def read_question_answering(paths: Paths, *, skip_bad: bool = False) -> Question
     return QuestionAnsweringExamples(
         *named, tuple(row[1] for row in kept), tuple(row[2] for row in kept), tuple(bad), corrected, unfound
     )
+
+
+def _stands(context: str, text: str, start: int | None) -> bool:
+    """Whether an answer is where it is said to be; where nothing is said, it is."""
+    return start is None or (start >= 0 and context.startswith(text, start))
 
 
 def read_questions(source: Paths | io.IOBase) -> Questions:
