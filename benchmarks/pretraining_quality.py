@@ -11,8 +11,8 @@ python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, fo
 
 and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
 vocabulary; `unigram`. Pre-training: heads that start at their neighbours, packed rows without pairs, no dropout, AdamW,
-rate 1e-3, warm-up over 5 % of the steps, bfloat16. Tasks: rate 2e-4, warm-up 10 %, decay 0.01, dropout 0.1, 128 tokens at most, batches of 32; accuracy on
-the dev set.
+rate 1e-3, warm-up over 5 % of the steps, bfloat16. Tasks: rate 2e-4, warm-up 10 %, decay 0.01, dropout 0.1, 128 tokens
+at most, batches of 32; accuracy on the dev set.
 
 Every stage keeps what it found under --scratch, and is not done again there; a pre-training that was interrupted goes
 on by its own means. So `python -m benchmarks --keep DIR --only learns` may be stopped and started again.
