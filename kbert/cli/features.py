@@ -51,6 +51,7 @@ def features(
     texts = stream_texts(None, input, text_column)
 
     from kbert.cli import vector_files
+    from kbert.cli.progress import bar
     from kbert.cli.token_vectors import TokenVectors
     from kbert.encoder import Encoder
     from kbert.whole_files import beside
@@ -59,9 +60,13 @@ def features(
     vectors = TokenVectors(encoder, numbers, mix, pieces if words else None, max_length, batch_size)
     found, written = vectors.of(texts), {"texts": 0, "tokens": 0}
 
+    watched = input is not None and sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
+
     def count(passed) -> None:
-        for one in passed:
-            written["texts"], written["tokens"] = written["texts"] + 1, written["tokens"] + len(one.tokens)
+        with bar(None, "texts", shown=watched) as advance:
+            for one in passed:
+                written["texts"], written["tokens"] = written["texts"] + 1, written["tokens"] + len(one.tokens)
+                advance(1)
 
     if out is None:
         count(vector_files.write_lines(found, sys.stdout))

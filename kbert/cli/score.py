@@ -42,15 +42,19 @@ def score(
 
     from kbert.cli.likelihood import Likelihood
     from kbert.cli.mask_filling import open_masked_tokens
+    from kbert.cli.progress import bar
 
     likelihood = Likelihood(open_masked_tokens(model, "score", lowercase), whole_words, max_length, batch_size)
     total, tokens, count = 0.0, 0, 0
-    for found in likelihood.of(given):
-        logs = found.pop("log_probabilities").tolist()
-        total, tokens, count = total + sum(logs), tokens + len(logs), count + 1
-        shown = {"score": round(sum(logs), DIGITS), "tokens": found["tokens"]}
-        shown["log_probabilities"] = [round(log, DIGITS) for log in logs]
-        print(json.dumps({"text": found["text"], **shown}, ensure_ascii=False), flush=True)
+    watched = input is not None and sys.stderr.isatty() and not sys.stdout.isatty()  # lines and a bar need two places
+    with bar(None, "texts", shown=watched) as advance:
+        for found in likelihood.of(given):
+            logs = found.pop("log_probabilities").tolist()
+            total, tokens, count = total + sum(logs), tokens + len(logs), count + 1
+            shown = {"score": round(sum(logs), DIGITS), "tokens": found["tokens"]}
+            shown["log_probabilities"] = [round(log, DIGITS) for log in logs]
+            print(json.dumps({"text": found["text"], **shown}, ensure_ascii=False), flush=True)
+            advance(1)
     perplexity = math.exp(-total / tokens) if tokens else None
     if as_json:
         print(json.dumps({"texts": count, "tokens": tokens, "score": total, "pseudo_perplexity": perplexity}))

@@ -46,7 +46,7 @@ def _lines_of(input: Path | None, text_column: str | None) -> Iterator[str]:
 def parts(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
     """Texts, so many at a time that they have about so many characters; a longer text is alone.
 
-    >>> list(parts(["abc", "d", "efghij", "k"], characters=4))
+    >>> list(parts(["abc", "d", "efghij", "k"], characters=5))
     [['abc', 'd'], ['efghij'], ['k']]
     """
     part, size = [], 0
