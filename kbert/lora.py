@@ -32,8 +32,7 @@ def merge_lora(model) -> None:
     for dense in _matrices(model):
         if not dense.lora_enabled:
             continue
-        low = keras.ops.matmul(dense.lora_kernel_a.value, dense.lora_kernel_b.value)
-        dense._kernel.assign(dense._kernel.value + (dense.lora_alpha / dense.lora_rank) * low)
+        dense._kernel.assign(_merged(dense))
         dense.lora_kernel_b.assign(keras.ops.zeros_like(dense.lora_kernel_b.value))  # traced functions may add it
         for name in ("lora_kernel_a", "lora_kernel_b"):
             dense._untrack_variable(getattr(dense, name))
@@ -41,9 +40,20 @@ def merge_lora(model) -> None:
         dense._kernel.trainable = True
 
 
+def merged_weights(model) -> dict:
+    """The model's weights by name as `merge_lora` would leave them; the model itself stays as it is."""
+    merged = {name: weight for name, weight in model.named_weights().items() if "/lora_kernel_" not in name}
+    return merged | {dense._kernel.path: _merged(dense) for dense in _matrices(model) if dense.lora_enabled}
+
+
 def has_lora(model) -> bool:
     """Whether some matrix has updates that are not merged."""
     return any(dense.lora_enabled for dense in _matrices(model))
+
+
+def _merged(dense):
+    low = keras.ops.matmul(dense.lora_kernel_a.value, dense.lora_kernel_b.value)
+    return dense._kernel.value + (dense.lora_alpha / dense.lora_rank) * low  # [D, F]
 
 
 def _matrices(model) -> list:

@@ -56,8 +56,22 @@ def by_example(examples: Any) -> dict[str, Sequence]:
 
 
 def chosen(examples: Any, places: Sequence[int]) -> Any:
-    """The examples at these places, in this order; labels and columns as they are."""
-    return replace(examples, **{n: tuple(value[i] for i in places) for n, value in by_example(examples).items()})
+    """The examples at these places, in this order; labels and columns as they are.
+
+    A field may also hold columns, each with a value an example, as those of pairs and triplets do.
+    """
+
+    def part(column: Sequence) -> tuple:
+        return tuple(column[i] for i in places)
+
+    found = {name: part(column) for name, column in by_example(examples).items()}
+    for field in fields(examples):
+        columns = getattr(examples, field.name)
+        if field.name in found or field.name in SHARED or not isinstance(columns, tuple) or not columns:
+            continue
+        if all(isinstance(column, tuple) and len(column) == len(examples) for column in columns):
+            found[field.name] = tuple(map(part, columns))
+    return replace(examples, **found)
 
 
 def spread(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -88,8 +88,12 @@ def save_model(folder: str | os.PathLike[str], model, *, overwrite: bool = False
         model: a `kbert.text_model.TextModel` with a tokenizer.
         overwrite: replace the files of an earlier preset.
     """
-    arrays = {name: np.asarray(weight) for name, weight in model.named_weights().items()}
-    return save_preset(folder, model.preset_config(), arrays, model.tokenizer, overwrite=overwrite)
+    from kbert.lora import merged_weights
+
+    arrays = {name: np.asarray(weight) for name, weight in merged_weights(model).items()}
+    saved = save_preset(folder, model.preset_config(), arrays, model.tokenizer, overwrite=overwrite)
+    model.write_beside(saved)
+    return saved
 
 
 def _write_weights(folder: Path, arrays: Mapping[str, np.ndarray], num_layers: int, layout: str) -> None:

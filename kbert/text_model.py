@@ -10,6 +10,7 @@ import keras
 
 from kbert.config import BertConfig
 from kbert.layout import Padded, Unpadded
+from kbert.lora import merged_weights
 
 
 class TextModel(keras.Model):
@@ -98,7 +99,8 @@ class TextModel(keras.Model):
             lowercase: overrides what the preset says.
             seed: of the weights that the task adds and of dropout.
             dropout: rate of all its places, in [0, 1); None for what the preset says.
-            kwargs: further arguments of the class; by default its `settings` are those of a preset of the same task.
+            kwargs: further arguments of the class; by default its `settings` are those of a preset of the same task and
+                labels.
 
         Raises:
             ValueError: tensors are missing, surplus or of another shape; the message lists them.
@@ -111,7 +113,8 @@ class TextModel(keras.Model):
 
         opened = open_preset(preset, vocabulary=vocabulary, lowercase=lowercase)
         arguments = {"labels": labels or opened.labels} if cls.labelled else {}
-        kwargs = {**cls.told_by(opened), **kwargs}
+        same = not cls.labelled or tuple(labels or opened.labels or ()) == tuple(opened.labels or ())
+        kwargs = {**(cls.told_by(opened) if same else {}), **kwargs}
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
         config = opened.config if dropout is None else replace(opened.config, **dict.fromkeys(rates, dropout))
         model = cls(config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
@@ -188,8 +191,9 @@ class TextModel(keras.Model):
         if self.compute_dtype == "float32":
             return self
         copy = type(self).from_config({**self.get_config(), "dtype": "float32"})
+        own = merged_weights(self)
         for name, weight in copy.named_weights().items():
-            weight.assign(self.named_weights()[name])
+            weight.assign(own[name])
         return copy
 
     def get_config(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from test_training import BATCH, LABELS, ROWS, STEPS, Killed, KillIn, dev, epoch
 from kbert import chains
 from kbert.class_weights import weigh
 from kbert.freezing import freeze_weights, layer_rates, learning
-from kbert.lora import add_lora, has_lora, merge_lora
+from kbert.lora import add_lora, has_lora, merge_lora, merged_weights
 from kbert.losses import SmoothedCrossEntropy
 from kbert.optimizer import adamw
 from kbert.recipe import HEAD_TIMES, Recipe
@@ -161,8 +161,12 @@ def test_low_rank_updates_start_at_nothing_and_merge_into_the_kernels():
     assert np.abs(learned - before).max() > 1e-3
     widen, x = model.encoder.blocks[0].widen, tf.constant(random.normal(size=[5, 6]), tf.float32)
     np.testing.assert_allclose(chains.product(widen, x) + widen.bias, widen(x), atol=1e-6)
+    merged = merged_weights(model)
     merge_lora(model)
     np.testing.assert_allclose(model(inputs), learned, atol=1e-6)
+    assert list(merged) == list(model.named_weights())
+    for name, weight in model.named_weights().items():
+        np.testing.assert_array_equal(weight, merged[name])
     assert not has_lora(model) and list(model.named_weights()) == list(toy().named_weights())
 
 

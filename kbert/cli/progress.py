@@ -61,15 +61,16 @@ class Progress(TrainingBar):
     Args:
         num_examples: in an epoch.
         batch_size: examples in a full step.
+        epochs: of all stages; None for those of the fit.
     """
 
-    def __init__(self, num_examples: int, batch_size: int):
+    def __init__(self, num_examples: int, batch_size: int, epochs: int | None = None):
         super().__init__()
-        self.num_examples, self.batch_size = num_examples, batch_size
+        self.num_examples, self.batch_size, self.epochs = num_examples, batch_size, epochs
         self.steps = -(-num_examples // batch_size)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = f"epoch {epoch + 1}/{self.params['epochs']}"
+        self.epoch = f"epoch {epoch + 1}/{self.epochs or self.params['epochs']}"
         self.begin = self.said = time.perf_counter()
         if self.bar:
             self.task = self.bar.add_task(self.epoch, total=self.steps, told="")

@@ -134,6 +134,10 @@ class Task:
         """What is asked: of a file or an open stream. It has a length."""
         raise NotImplementedError
 
+    def asked_again(self, examples: Any) -> Any:
+        """Labelled examples as the questions that `strings` takes; None where they are of another kind."""
+        return examples if any(hasattr(examples, name) for name in ("pairs", "choices", "contexts")) else None
+
     def strings(self, questions: Any) -> dict[str, Sequence]:
         """Questions -> strings of `serving_default` by name, one each a question."""
         raise NotImplementedError
