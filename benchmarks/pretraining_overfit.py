@@ -2,7 +2,7 @@
 
 Ten paragraphs of each of twenty books; a book is a document, so a random second segment is of another book. The masks
 and the pairs are drawn anew in every epoch, those of the evaluation were never trained on: what is learned is the text.
-Own vocabulary, no dropout, no decay, whole rows.
+Own vocabulary, no dropout, no decay, whole rows, heads that start at their neighbours.
 """
 
 import itertools
@@ -24,6 +24,7 @@ def overfit(job: Job) -> None:
     from dataclasses import replace
 
     import kbert
+    from kbert.neighbour_start import start_at_neighbours
     from pipelines.documents import Corpus
     from pipelines.pretraining import pretraining
     from pipelines.pretraining_data import PretrainingData
@@ -37,6 +38,7 @@ def overfit(job: Job) -> None:
     )
     tokenizer = {"vocabulary": str(vocabulary), "lowercase": True}
     model = kbert.Pretrainer(config, tokenizer, job.seed, dtype=job.dtype)
+    start_at_neighbours(model, job.seed)
     data = PretrainingData(max_length=MAX_LENGTH, short_share=0.0, seed=job.seed)
     corpus, spec, steps = Corpus.find(text), model.tokenizer_spec, job.amounts.overfit_steps
     model.compile(kbert.adamw(RATE, total_steps=steps, warmup=WARM_UP, weight_decay=0.0))

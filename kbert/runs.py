@@ -74,9 +74,12 @@ class Run:
     def locked(self) -> Iterator[None]:
         """Keeps other processes out of the folder, which is made; what killed ones left half-written is taken away.
 
+        A folder that was made here and in which nothing was written, since the text was refused say, goes again.
+
         Raises:
             RunError: another process is at work there.
         """
+        made = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         opened = os.open(self.folder, os.O_RDONLY)
         try:
@@ -91,6 +94,8 @@ class Run:
             yield
         finally:
             os.close(opened)
+            if made and self.folder.is_dir() and not any(self.folder.iterdir()):
+                self.folder.rmdir()
 
     @property
     def checkpoints(self) -> Path:
