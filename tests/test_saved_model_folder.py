@@ -32,7 +32,7 @@ def pair_folder(model, tmp_path_factory):
 def test_labels_and_vocabulary_lie_under_assets(folder, tiny_vocabulary):
     assert (folder / "assets" / "labels.txt").read_text(encoding="utf-8").splitlines() == list(LABELS)
     assert (folder / "assets" / "vocab.txt").read_bytes() == tiny_vocabulary.read_bytes()
-    assert sorted(path.name for path in (folder / "assets").iterdir()) == ["labels.txt", "vocab.txt"]
+    assert sorted(path.name for path in (folder / "assets").iterdir()) == ["labels.txt", "task.json", "vocab.txt"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "pair_folder"])
