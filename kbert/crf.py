@@ -31,7 +31,8 @@ class Transitions(keras.layers.Layer):
         self.transitions = self.add_weight(name="transitions", shape=(num_tags, num_tags), initializer="zeros")
         self.built = True
 
-    def call(self):
+    def values(self):
+        """The table, not in hundredths."""
         return SCALE * ops.convert_to_tensor(self.transitions)
 
 
@@ -80,36 +81,38 @@ def log_marginals(logits, mask, table):
     words = _by_word(logits, mask)
 
     def step(behind, word):
-        scores, there = word
-        ahead = ops.logsumexp((behind + scores)[:, None, :] + table, axis=2)  # [B, S]
-        return ops.where(there[:, None], ahead, behind), behind
+        ahead = ops.logsumexp((behind + word[:, :-1])[:, None, :] + table, axis=2)  # [B, S]
+        return ops.where(word[:, -1:] > 0, ahead, behind), behind
 
     _, forward = _forward(words, table)  # [W, B, S]
     end = 0.0 * _at_border(words, table) + table[:, -1]  # [B, S]
     _, backward = ops.scan(step, end, words, reverse=True)
-    scores = ops.transpose(forward + backward, [1, 0, 2])[:, :, :-1]  # [B, W, C]
+    scores = ops.reshape(forward + backward, [-1, ops.shape(words)[1], table.shape[0]])  # the scan forgets the rank
+    scores = ops.transpose(scores, [1, 0, 2])[:, :, :-1]  # [B, W, C]
     return scores - ops.logsumexp(scores, axis=2, keepdims=True)
 
 
-def _by_word(logits, mask) -> tuple:
-    """Words first: logits float32 [W, B, S], mask bool [W, B]."""
-    with_border = ops.pad(logits, [[0, 0], [0, 0], [0, 1]], constant_values=NEVER)
-    return ops.transpose(with_border, [1, 0, 2]), ops.transpose(ops.cast(mask, "bool"))
+def _by_word(logits, mask):
+    """Words first: logits with those of the border, and 1 where there is a word: float32 [W, B, S + 1].
+
+    One tensor, as Keras' scan of several fails on TensorFlow where their length is not known before.
+    """
+    there = ops.cast(mask, "float32")[:, :, None]
+    return ops.transpose(ops.concatenate([logits, 0.0 * there + NEVER, there], axis=2), [1, 0, 2])
 
 
-def _at_border(words: tuple, table):
+def _at_border(words, table):
     """The state before the first word: float32 [B, S], 0 at the border."""
     row = ops.convert_to_tensor([NEVER] * (table.shape[0] - 1) + [0.0])
-    return ops.tile(row[None], [ops.shape(words[1])[1], 1])
+    return ops.tile(row[None], [ops.shape(words)[1], 1])
 
 
-def _forward(words: tuple, table):
+def _forward(words, table):
     """log of the sum of e^score over all beginnings that end in a state: after the last word [B, S], and [W, B, S]."""
 
     def step(before, word):
-        scores, there = word
-        after = scores + ops.logsumexp(before[:, :, None] + table, axis=1)  # [B, S]
-        after = ops.where(there[:, None], after, before)
+        after = word[:, :-1] + ops.logsumexp(before[:, :, None] + table, axis=1)  # [B, S]
+        after = ops.where(word[:, -1:] > 0, after, before)
         return after, after
 
     return ops.scan(step, _at_border(words, table), words)

@@ -97,7 +97,7 @@ def test_a_text_is_tagged_as_its_words_are_scored(scheme, crf, window, make):
 
 
 def test_entities_are_cut_out_of_the_text(make):
-    texts = texts_of((0, 25, 8, 3), seed=1) + [
+    texts = texts_of((0, 70, 30, 3), seed=1) + [
         "cafe\u0301 \U0001f642\U0001f642 the\u200b cat\u6771\u4eac",
         "  sat\n\ndog\t",
     ]

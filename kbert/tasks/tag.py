@@ -108,7 +108,7 @@ class Tagger(TextModel):
     def transitions(self):
         """What each tag after each is worth, from row to column: float32 [C, C], 0 without a CRF."""
         size = len(self.labels)
-        return ops.zeros([size, size]) if self.chain is None else self.chain()
+        return ops.zeros([size, size]) if self.chain is None else self.chain.values()
 
     def compile(self, optimizer=None, loss=None, metrics=None, weighted_metrics=None, **kwargs):
         own = self.crf and loss is None
