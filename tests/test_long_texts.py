@@ -10,9 +10,11 @@ from saved_model_cases import LABELS, C, ask, classifier
 
 import export
 from export.saved_model import serving_of
+from kbert.cli.embedding import embed
 from kbert.tasks.classify_scores import answers
+from kbert.tasks.embed import Embedder
 from kbert.tasks.long_texts import Link, merge_windows
-from pipelines import ClassificationExamples, WordPiece, classification
+from pipelines import ClassificationExamples, WordPiece, classification, pack
 from pipelines.long_texts import text_windows
 from pipelines.windows import windows
 
@@ -135,6 +137,26 @@ def test_an_exported_model_merges_as_the_evaluation_does(merge, model, tmp_path)
     assert ask(loaded, [])["scores"].shape == (0, C)
     alone = ask(loaded, given.texts[3:4])["scores"]
     np.testing.assert_allclose(alone, right[3:4], atol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("merge", ["mean", "max"])
+def test_the_vector_of_a_long_text_is_that_of_its_windows(merge, normalize, model):
+    embedder = Embedder(model.config, model.tokenizer, seed=2, normalize=normalize)
+    embedder.compile()
+    texts, wordpiece, right = examples().texts, WordPiece.from_spec(embedder.tokenizer_spec), []
+    for text in texts:
+        cut = windows(wordpiece.tokenize([text]), T - 2, STRIDE)
+        vector = getattr(np, merge)(embedder(pack([cut.ids], wordpiece, T)).numpy(), axis=0)
+        right.append(vector / np.linalg.norm(vector) if normalize else vector)
+    served = serving_of(embedder, T, window=STRIDE, merge=merge).serve(tf.constant(texts))["embedding"]
+    np.testing.assert_allclose(served, right, atol=1e-5)
+    made = embed(embedder, texts, max_length=T, batch_size=5, window=STRIDE, merge=merge)
+    np.testing.assert_allclose(made, right, atol=1e-5)
+    assert made.dtype == "float32"
+    cut = serving_of(embedder, T).serve(tf.constant(texts))["embedding"].numpy()
+    far = np.abs(cut - right).max(axis=1) > 1e-4
+    assert far.tolist() == [len(text.split()) > T - 2 for text in texts]
 
 
 def test_both_ways_to_merge_and_cutting_differ(model):
