@@ -124,7 +124,7 @@ def test_no_threshold_is_better_than_the_tuned_one():
         values = np.unique([0.0, *tried, 1.1])
         best = max(f1(right[:, label], tried >= t) for t in values)
         assert f1(right[:, label], tried >= thresholds[label]) == pytest.approx(best)
-        assert thresholds[label] not in tried
+        assert label == 3 or thresholds[label] not in tried
     assert thresholds[3] == 0.5, "a label that never appears"
     assert tuned_thresholds(right[::-1], said[::-1]) == thresholds
 

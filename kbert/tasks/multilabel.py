@@ -30,6 +30,11 @@ class LabelwiseCrossEntropy(keras.losses.Loss):
     def __init__(self, name: str = "labelwise_cross_entropy", **kwargs):
         super().__init__(name=name, **kwargs)
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if sample_weight is not None and len(ops.shape(sample_weight)) == 1:
+            sample_weight = ops.expand_dims(sample_weight, -1)  # [B, 1]: Keras lines up last axes
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true, y_pred):
         logits = ops.cast(y_pred, "float32")
         return ops.binary_crossentropy(ops.cast(y_true, "float32"), logits, from_logits=True)
