@@ -11,10 +11,12 @@ from saved_model_cases import LABELS, C, ask, classifier
 import export
 from export.saved_model import serving_of
 from kbert.cli.embedding import embed
+from kbert.cli.tasks.embed import Embed, EmbedOptions
 from kbert.tasks.classify_scores import answers
 from kbert.tasks.embed import Embedder
+from kbert.tasks.embed_scores import embedding_scores
 from kbert.tasks.long_texts import Link, merge_windows
-from pipelines import ClassificationExamples, WordPiece, classification, pack
+from pipelines import ClassificationExamples, EmbeddingExamples, WordPiece, classification, pack
 from pipelines.long_texts import text_windows
 from pipelines.windows import windows
 
@@ -157,6 +159,18 @@ def test_the_vector_of_a_long_text_is_that_of_its_windows(merge, normalize, mode
     cut = serving_of(embedder, T).serve(tf.constant(texts))["embedding"].numpy()
     far = np.abs(cut - right).max(axis=1) > 1e-4
     assert far.tolist() == [len(text.split()) > T - 2 for text in texts]
+
+
+def test_pairs_of_long_texts_are_scored_by_their_merged_vectors(model):
+    embedder = Embedder(model.config, model.tokenizer, seed=2)
+    embedder.compile()
+    texts = examples().texts
+    pairs = EmbeddingExamples((texts[1:], texts[:-1]), (), tuple(float(i % 5) for i in range(len(texts) - 1)))
+    vectors = embed(embedder, texts, max_length=T, window=STRIDE, merge="max")
+    right = embedding_scores(np.stack([vectors[1:], vectors[:-1]], axis=1), np.array(pairs.scores))
+    found = Embed(T, options=EmbedOptions(window=STRIDE, merge="max")).scores(embedder, pairs, 5)
+    assert found == pytest.approx(right)
+    assert Embed(T).scores(embedder, pairs, 5)["spearman"] != pytest.approx(right["spearman"])
 
 
 def test_both_ways_to_merge_and_cutting_differ(model):
