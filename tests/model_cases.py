@@ -14,6 +14,8 @@ import tensorflow as tf
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
 from kbert.tasks.classify import Classifier
+from kbert.tasks.multilabel import MultiLabelClassifier
+from kbert.tasks.regress import Regressor
 
 B, T, D, H, F, L, V, C = 5, 7, 6, 3, 10, 2, 23, 4
 LENGTHS = (4, 7, 3, 6, 2)
@@ -40,7 +42,7 @@ class Case:
         per_text: outputs -> [B, ...].
         per_token: outputs -> [B, T, ...]; None where it has none.
         head: names and shapes of the weights beside the encoder's.
-        toy_labels: first ids int32 [B] -> labels for fit; None for a model without a loss.
+        toy_labels: first ids int32 [B] -> labels [B, ...] for fit; None for a model without a loss.
     """
 
     model: type
@@ -63,6 +65,19 @@ CASES = {
         arguments={"labels": LABELS},
         head={"classifier/kernel": (D, C), "classifier/bias": (C,)},
         toy_labels=lambda ids: ids % C,
+    ),
+    "regressor": Case(
+        Regressor,
+        lambda y: y,
+        head={"classifier/kernel": (D, 1), "classifier/bias": (1,)},
+        toy_labels=lambda ids: ids % C,
+    ),
+    "multilabel": Case(
+        MultiLabelClassifier,
+        lambda y: y,
+        arguments={"labels": LABELS, "thresholds": [0.1, 0.2, 0.3, 0.4]},
+        head={"classifier/kernel": (D, C), "classifier/bias": (C,)},
+        toy_labels=lambda ids: (ids[:, None] + np.arange(C)) % 2,
     ),
 }
 every_model = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
