@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from model_cases import LENGTHS, REAL, SIZES, B, D, T, differ, inputs
+from safetensors.numpy import load_file, save_file
 
 from kbert import sentence_transformers
 from kbert.config import BertConfig
@@ -68,7 +69,7 @@ def test_stacked_texts_have_the_vectors_that_they_have_alone():
     assert differ(model(examples), expected) < 1e-6
 
 
-def test_nothing_learns_the_pooler_and_a_preset_may_lack_it():
+def test_nothing_learns_the_pooler():
     model = embedder()
     assert not [weight.path for weight in model.trainable_variables if "pooler" in weight.path]
     assert [name for name in model.named_weights() if name.startswith("pooler/")]
@@ -184,6 +185,17 @@ def test_a_saved_embedder_comes_back_with_its_pooling(preset):
     assert differ(again(texts), model(texts)) == 0
     assert Embedder.from_preset(str(folder), pooling="cls").pooling == "cls"
     assert differ(Embedder.from_config(model.get_config())(texts), embedder_like(model)(texts)) == 0
+
+
+def test_a_preset_may_lack_the_pooler(preset):
+    model, folder = preset
+    arrays = load_file(folder / "model.safetensors")
+    kept = {name: array for name, array in arrays.items() if "pooler" not in name}
+    assert len(kept) == len(arrays) - 2
+    save_file(kept, folder / "model.safetensors")
+    again = Embedder.from_preset(str(folder))
+    assert set(again.new_weights) == {"pooler/kernel", "pooler/bias"}
+    assert differ(again(inputs()), model(inputs())) == 0
 
 
 def embedder_like(model):
