@@ -31,8 +31,8 @@ class LabelwiseCrossEntropy(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if sample_weight is not None and len(ops.shape(sample_weight)) == 1:
-            sample_weight = ops.expand_dims(sample_weight, -1)  # [B, 1]: Keras lines up last axes
+        if sample_weight is not None:  # [B] -> [B, 1], since Keras lines up last axes; [B, C] stays
+            sample_weight = ops.reshape(sample_weight, (ops.shape(y_pred)[0], -1))
         return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
