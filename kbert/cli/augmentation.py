@@ -6,6 +6,7 @@ for a text is a function of the seed and its place in the file.
 B texts, P masked words of a text, V vocabulary.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -70,7 +71,8 @@ class Substituter:
         """A text's ids with one [MASK] for each word that is drawn, and where these words stood; None for no words."""
         ids, starts, ends = (part.numpy()[0][: self.room] for part in self.wordpiece.tokenize_with_offsets([text]))
         first = [n for n, i in enumerate(ids) if not self.wordpiece.vocabulary[i].startswith(SUFFIX)]
-        words = [(start, end) for start, end in zip(first, [*first[1:], len(ids)], strict=True)]
+        words = list(itertools.pairwise([*first, len(ids)]))
+        words = words[:-1] if len(ids) == self.room else words  # the last may be cut
         able = [n for n, (b, e) in enumerate(words) if text[starts[b] : ends[e - 1]].isalpha()]
         if not able:
             return None
