@@ -8,40 +8,14 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from qa_cases import ASKED, CONTEXTS, MAX_LENGTH, QUERY, QUESTIONS, SIZES, STRIDE, reader, run_squad
 
 import export
 from export.answers import Decoding, window_spans
 from export.nbest import answer_questions, with_threshold, write_predictions
 from export.saved_model import serving_of
-from kbert.config import BertConfig
-from kbert.tasks.qa import SpanReader
-from pipelines import WordPiece, pack, question_answering, read_questions
-from pipelines.tasks.qa import QuestionAnsweringExamples, Questions, windows_of
-
-MAX_LENGTH, STRIDE, QUERY = 15, 4, 5
-SIZES = {"max_length": MAX_LENGTH, "doc_stride": STRIDE, "max_query_length": QUERY}
-CONTEXTS = (
-    "the cat sat . a dog ran , the cat sat !",
-    "\U0001f642 Unhappy  C\u00e4t\u2026 it was 0 1 2 . the film was very good , not bad ! the dog ran , it sat .",
-    "cats",
-    "\u6211\u4eec\u5728 the \u5317\u4eac \U0001f469\u200d\U0001f4bb good \ufdfa \u0130t " * 3,
-)
-QUESTIONS = ("the cat ?", "was it very , very good , or not ?", "a dog", "it")
-ASKED = Questions(("a", "b", "c", "d"), QUESTIONS, CONTEXTS)
-
-
-def reader(vocabulary, dtype="float32", **settings):
-    config = BertConfig(
-        vocab_size=28,
-        hidden_size=6,
-        num_hidden_layers=2,
-        num_attention_heads=3,
-        intermediate_size=10,
-        max_position_embeddings=32,
-        initializer_range=0.4,  # wide, so that questions get different answers
-    )
-    tokenizer = {"vocabulary": str(vocabulary), "lowercase": True, "strip_accents": None, "split_cjk": True}
-    return SpanReader(config, tokenizer=tokenizer, seed=2, dtype=dtype, **settings)
+from pipelines import question_answering, read_questions
+from pipelines.tasks.qa import QuestionAnsweringExamples
 
 
 @pytest.fixture(scope="module")
@@ -59,48 +33,6 @@ def ask(serve, questions=QUESTIONS, contexts=CONTEXTS):
     return {name: values.numpy() for name, values in answers.items()}
 
 
-def run_squad(model, questions, decoding):
-    """The rules of run_squad.py in loops: id -> ([(text, start logit, end logit)], the best first; null)."""
-    wordpiece = WordPiece.from_spec(model.tokenizer_spec)
-    cut, contexts = windows_of(questions, wordpiece, MAX_LENGTH, STRIDE, QUERY)
-    owners, begins = cut.contexts.owners.numpy(), cut.contexts.starts.numpy()
-    asked, windows = cut.questions.to_list(), cut.contexts.ids.to_list()
-    found = {}
-    ids = pack([cut.questions, cut.contexts.ids], wordpiece, MAX_LENGTH)
-    first_logits, last_logits = (values.numpy() for values in model(ids).values())
-    for number, name in enumerate(questions.ids):
-        rows, prelim, null = np.flatnonzero(owners == number), [], (np.inf, 0.0, 0.0)
-        starts, ends = contexts.starts.to_list()[number], contexts.ends.to_list()[number]
-        spans = [range(begins[row], begins[row] + len(windows[row])) for row in rows]
-        for row, span in zip(rows, spans, strict=True):
-            first, last = first_logits[row], last_logits[row]
-            if first[0] + last[0] < null[0]:
-                null = (first[0] + last[0], first[0], last[0])
-            shift = len(asked[row]) + 2 - span.start
-            for start in np.argsort(-first, kind="stable")[: decoding.n_best_size]:
-                for end in np.argsort(-last, kind="stable")[: decoding.n_best_size]:
-                    token, stop = start - shift, end - shift
-                    if token not in span or stop not in span or stop < token:
-                        continue
-                    if stop - token + 1 > decoding.max_answer_length:
-                        continue
-                    shown = [
-                        (min(token - other.start, other.stop - 1 - token), -place)
-                        for place, other in enumerate(spans)
-                        if token in other
-                    ]
-                    if spans[-max(shown)[1]] != span:
-                        continue  # another window shows it with more context, or an earlier one with as much
-                    text = questions.contexts[number][starts[token] : ends[stop]]
-                    prelim.append((text, float(first[start]), float(last[end])))
-        kept = {}
-        for text, first, last in sorted(prelim, key=lambda one: -(one[1] + one[2])):
-            if text not in kept and len(kept) < decoding.n_best_size:
-                kept[text] = (text, first, last)
-        found[name] = (list(kept.values()), null)
-    return found
-
-
 @pytest.mark.parametrize("decoding", [Decoding(), Decoding(3, 4), Decoding(20, 2)])
 def test_candidates_are_those_of_run_squad(decoding, model):
     expected = run_squad(model, ASKED, decoding)
@@ -115,17 +47,20 @@ def test_candidates_are_those_of_run_squad(decoding, model):
             assert one.text and CONTEXTS[place][one.start : one.end] == one.text
 
 
-@pytest.mark.parametrize("decoding", [Decoding(), Decoding(20, 30, -1.5), Decoding(4, 3, 0.0)])
-def test_what_is_served_is_what_is_scored(decoding, model, serving):
-    serving.decoding = decoding
+@pytest.mark.parametrize(("n_best", "longest", "silent"), [(20, 30, 0), (20, 30, 2), (9, 3, 2)])
+def test_what_is_served_is_what_is_scored(n_best, longest, silent, model, serving):
+    answers = answer_questions(model, ASKED, Decoding(n_best, longest), batch_size=2, **SIZES)
+    threshold = float(np.median([answer.null_odds for answer in answers])) if silent else None
+    answers = with_threshold(answers, threshold)
+    assert sum(not answer.said.text for answer in answers) == silent
+    serving.decoding = Decoding(n_best, longest, threshold)
     served = ask(serving.serve)
-    for row, answer in enumerate(answer_questions(model, ASKED, decoding, batch_size=2, **SIZES)):
+    for row, answer in enumerate(answers):
         said = answer.said
         assert served["answer"][row].decode() == said.text
         assert (served["start"][row], served["end"][row]) == (said.start, said.end)
         assert served["score"][row] == pytest.approx(answer.best.score, abs=1e-5)
         assert served["null_score"][row] == pytest.approx(answer.null.score, abs=1e-5)
-    assert len(set(served["answer"])) >= 2
 
 
 def test_thresholds_silence_a_model(model, serving):
@@ -187,7 +122,7 @@ def test_an_export_answers_as_its_model(tiny_vocabulary, tmp_path):
 
 
 def test_files_are_those_of_run_squad(model, tmp_path):
-    answers = answer_questions(model, ASKED, Decoding(n_best_size=3), **SIZES)
+    answers = answer_questions(model, ASKED, **SIZES)
     names = [path.name for path in write_predictions(tmp_path / "one", answers, 3)]
     assert names == ["predictions.json", "nbest_predictions.json"]
     files = write_predictions(tmp_path / "two", with_threshold(answers, 0.0), 3)

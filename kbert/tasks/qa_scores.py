@@ -139,7 +139,8 @@ def _best_threshold(values: np.ndarray, odds: np.ndarray, answerable: np.ndarray
     gain = np.where(answerable, values, np.where(silent, 0.0, -1.0))[order]
     totals = np.concatenate([[0.0], np.cumsum(gain)]) + (~answerable).sum()
     best = int(totals.argmax())
-    return float(totals[best] / len(values)), float(odds[order[best - 1]]) if best else 0.0
+    threshold = odds[order[best - 1]] if best else odds.min() - 1.0  # the latter answers no question
+    return float(totals[best] / len(values)), float(threshold)
 
 
 class Spans(NamedTuple):
