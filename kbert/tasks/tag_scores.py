@@ -99,8 +99,7 @@ def tagging_scores(answered: Sequence[Answered], labels: Sequence[str], scheme: 
 
 
 def _entities(right: list[list[str]], said: list[list[str]]) -> tuple[dict, dict]:
-    from seqeval.metrics import precision_recall_fscore_support
-    from seqeval.metrics.sequence_labeling import get_entities
+    from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fscore_support
 
     found = precision_recall_fscore_support(right, said, average="micro", zero_division=0)
     micro = dict(zip(("precision", "recall", "f1"), map(float, found[:3]), strict=True))
