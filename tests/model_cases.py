@@ -16,6 +16,7 @@ from kbert.encoder import Encoder
 from kbert.tasks.classify import Classifier
 from kbert.tasks.multilabel import MultiLabelClassifier
 from kbert.tasks.regress import Regressor
+from kbert.tasks.tag import Tagger
 
 B, T, D, H, F, L, V, C = 5, 7, 6, 3, 10, 2, 23, 4
 LENGTHS = (4, 7, 3, 6, 2)
@@ -78,6 +79,13 @@ CASES = {
         arguments={"labels": LABELS, "thresholds": [0.1, 0.2, 0.3, 0.4]},
         head={"classifier/kernel": (D, C), "classifier/bias": (C,)},
         toy_labels=lambda ids: (ids[:, None] + np.arange(C)) % 2,
+    ),
+    "tagger": Case(
+        Tagger,
+        lambda y: y[:, 0],
+        lambda y: y,
+        arguments={"labels": LABELS, "crf": True},
+        head={"classifier/kernel": (D, C), "classifier/bias": (C,), "crf/transitions": (C, C)},
     ),
 }
 every_model = pytest.mark.parametrize("case", CASES.values(), ids=CASES)

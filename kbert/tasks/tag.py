@@ -53,7 +53,7 @@ class Tagger(TextModel):
     """
 
     task = "tag"
-    heads = ("classifier", "crf", "scalar_mix")
+    heads = ("classifier", "crf", "scalar_mix", "pooler")  # nothing reads the pooler: a preset may lack it
     labelled = True
     settings = ("crf", "scheme", "mix")
     figures = ("f1", "precision", "recall", "accuracy")
@@ -85,6 +85,7 @@ class Tagger(TextModel):
         if not self.legal[-1, :-1].any():
             raise ValueError(f"labels hold a tag that a sentence can begin with, O or B-; got {', '.join(labels)}.")
         self.encoder = Encoder(config, seed=seed, dtype=self.dtype_policy, name="encoder")
+        self.encoder.pooler.trainable = False  # it has no part in the answer
         self.classifier = SequenceHead(
             len(self.labels), config.hidden_dropout_prob, self.initializer("classifier"), name="classifier"
         )
