@@ -120,7 +120,7 @@ def test_entities_are_cut_out_of_the_text(make):
             start, end = found["starts"][row, word], found["ends"][row, word]
             assert found["tokens"][row, word].decode() == text[start:end] != ""
         total += count
-    assert total > 5
+    assert total > 3
 
 
 def test_marks_that_the_tokenizer_drops_belong_to_their_word(make):
