@@ -28,7 +28,9 @@ def finetune(
     repeats: RepeatOptions,
     specific: TaskOptions,
     batch_size: Annotated[int, Option(min=1, help="Examples in a step.")] = 32,
-    max_length: Annotated[int, Option(min=3, help="Most tokens of a row; longer texts are cut.")] = 128,
+    max_length: Annotated[
+        int | None, Option(min=3, help="Most tokens of a row; longer texts are cut. Else 384 for qa, 128 for the rest.")
+    ] = None,
     seed: Annotated[int, Option(help="Of new weights, dropout and the order of the examples.")] = 0,
     text_column: Annotated[str | None, Option(help="Column of the text; sentence if not named.")] = None,
     pair_column: Annotated[str | None, Option(help="Column of the second text of a pair.")] = None,

@@ -119,7 +119,7 @@ def finetune(
     finally:
         progress.stop()
     task.after_training(model, dev, size)
-    scores = task.scores(model, dev, size)
+    scores = {"examples": len(dev), **task.scores(model, dev, size)}
     report.write_report(run, said, trained, scores, task.sections(run, model, dev, scores, size))
     result = {**trained, "dev": {name: value for name, value in scores.items() if isinstance(value, float)}}
     run.write_task({**said, "result": result})

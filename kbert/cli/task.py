@@ -35,7 +35,7 @@ class Task:
     columns that their texts were read from.
 
     Args:
-        max_length: most tokens of a row.
+        max_length: most tokens of a row; None for the task's usual length.
         columns: of its files.
         options: an instance of `Options`.
         labels: in the order of their ids; None for those of the training file.
@@ -44,15 +44,17 @@ class Task:
     name: ClassVar[str]
     Options: ClassVar[type] = NoOptions  # a frozen dataclass of Annotated typer options, each with a default
     kept: ClassVar[tuple[str, ...]] = ()  # options that are arguments of the model
+    usual_length: ClassVar[int] = 128  # most tokens of a row, where nothing is said
 
     def __init__(
         self,
-        max_length: int = 128,
+        max_length: int | None = None,
         columns: Columns = Columns(),
         options: Any = None,
         labels: Sequence[str] | None = None,
     ):
-        self.max_length, self.columns, self.labels = max_length, columns, labels
+        self.max_length = max_length or self.usual_length
+        self.columns, self.labels = columns, labels
         self.options = self.Options() if options is None else options
 
     @classmethod
@@ -60,7 +62,8 @@ class Task:
         """The task as the task.json of a RUN, or of a SavedModel, tells it; what it does not tell is by default."""
         of_pairs = PAIR_COLUMNS if list(said.get("inputs", ())) == ["text_a", "text_b"] else ()
         text, pair = [*(said.get("text_columns") or of_pairs), None, None][:2]
-        options = {field.name: said["options"][field.name] for field in fields(cls.Options) if said.get("options")}
+        known = said.get("options") or {}
+        options = {field.name: known[field.name] for field in fields(cls.Options) if field.name in known}
         columns = Columns(text, pair, said.get("label_column"))
         return cls(said["max_length"], columns, cls.Options(**options), said.get("labels"))
 

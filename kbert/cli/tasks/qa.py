@@ -34,6 +34,7 @@ class QuestionAnswering(Task):
     """SQuAD's JSON, or columns question, context, answers; see `pipelines.tasks.qa` and `kbert.tasks.qa`."""
 
     name = "qa"
+    usual_length = 384
     Options = Options
     said = None  # the last answers, with what they are of: training asks for the same ones several times
 
