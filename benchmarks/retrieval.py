@@ -36,7 +36,7 @@ def similarity(job: Job) -> None:
 
 
 def search(job: Job) -> None:
-    """Prints figures of Cranfield's searches."""
+    """Prints figures of Cranfield's searches, in percent."""
     use_two_threads()
     from kbert.tasks.embed_scores import retrieval_scores
 
@@ -46,7 +46,12 @@ def search(job: Job) -> None:
     found = vectors(job, [*documents, *queries], "Cranfield texts embedded")
     gains = [dict.fromkeys(places, 1.0) for places in relevant]
     for name, value in retrieval_scores(found[len(documents) :], found[: len(documents)], gains).items():
-        say(f"Cranfield, {name}", value, "", note=f"{len(documents)} documents, {len(queries)} queries, no training")
+        say(
+            f"Cranfield, {name}",
+            value * 100,
+            "%",
+            note=f"{len(documents)} documents, {len(queries)} queries, no training",
+        )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from benchmarks.plan import (
 )
 from benchmarks.pretraining_sections import PRETRAINING
 from benchmarks.targets import Multiple
+from benchmarks.task_sections import TASKS
 
 SECTIONS = {
     "tokenize": Section(
@@ -72,4 +73,5 @@ SECTIONS = {
         seeded=True,
     ),
     **PRETRAINING,
+    **TASKS,
 }

@@ -111,6 +111,23 @@ def test_apart_means_that_no_seed_is_worse(load, unit, ours, theirs, said):
     assert load("targets").Apart("f", "kbert a", "b").verdict(runs).endswith(said)
 
 
+@pytest.mark.parametrize(
+    "unit, ours, said",
+    [
+        ("%", 86.4, "+0.20, aim reached"),
+        ("%", 85.8, "-0.40, reached"),
+        ("%", 85.6, "-0.60, NOT reached"),
+        ("s", 86.4, "+0.20, reached"),
+        ("s", 85.8, "-0.40, aim reached"),
+    ],
+)
+def test_within_is_a_distance_from_a_peer_on_the_worse_side_alone(load, unit, ours, said):
+    runs = {"kbert a": [line("kbert a", ours, "F1", unit)], "peer": [line("peer", 86.2, "F1", unit)]}
+    within = load("task_sections").Within("F1", "peer", 0.5)
+    assert within.verdict(runs).endswith(said)
+    assert within.verdict({"kbert a": runs["kbert a"]}).endswith("not compared")
+
+
 def test_the_page_takes_the_newest_run_and_keeps_what_was_not_measured(results, tmp_path):
     lines = [run("first"), line("kbert", 111.0), run("second"), line("kbert", 222.0, run="second")]
     names, page = written(results, tmp_path, lines)
@@ -146,16 +163,25 @@ def test_the_page_has_a_place_for_every_section(results):
     assert all(f"<!-- {name} -->\n" in page for name in results.SECTIONS)
 
 
-@pytest.mark.parametrize("name", ["__init__", "texts", "worker", "peers_torch", "peers_onnx", "peers_keras_hub"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("__init__", "texts", "worker", "peers_torch", "peers_onnx", "peers_keras_hub", "squad", "answering_torch"),
+        *("classifying_texts", "classifying_torch", "fitting_torch", "tagging_torch"),
+    ],
+)
 def test_what_peers_run_imports_nothing_heavy_at_its_top(name):
     body = ast.parse((FOLDER / f"{name}.py").read_text("utf-8")).body
     plain = [alias.name for node in body if isinstance(node, ast.Import) for alias in node.names]
     plain += [node.module for node in body if isinstance(node, ast.ImportFrom)]
-    ours = {"benchmarks.texts", "benchmarks.worker"}
+    ours = {"benchmarks.texts", "benchmarks.worker", "benchmarks.squad", "benchmarks.fitting_torch"}
+    ours |= {"benchmarks.classifying_texts"}
     assert {found for found in plain if found not in ours} <= set(sys.stdlib_module_names) | {"collections.abc"}
 
 
-@pytest.mark.parametrize("name", ["peers_torch", "peers_onnx", "peers_keras_hub"])
+@pytest.mark.parametrize(
+    "name", ["peers_torch", "peers_onnx", "peers_keras_hub", "classifying_torch", "fitting_torch", "tagging_torch"]
+)
 def test_peers_never_use_our_packages(name):
     nodes = ast.walk(ast.parse((FOLDER / f"{name}.py").read_text("utf-8")))
     found = {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
@@ -249,6 +275,59 @@ def test_a_process_that_hangs_is_ended_with_all_that_it_started(load, tmp_path):
         load("session").run([sys.executable, "-S", "-c", STARTER, str(there)], dict(os.environ), 2.0)
     state = Path("/proc", there.read_text(), "stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_correlation_of_answers_is_matthews(load):
+    from sklearn.metrics import matthews_corrcoef
+
+    draw, percent = np.random.default_rng(5), load("classifying_texts").percent
+    for classes in (2, 3):
+        right, said = draw.integers(classes, size=[2, 41]).astype(str)
+        assert percent("MCC", right, said) == pytest.approx(100 * matthews_corrcoef(right, said))
+        assert percent("accuracy", right, said) == pytest.approx(100 * np.mean(right == said))
+    assert percent("MCC", ["a", "b"], ["a", "a"]) == 0
+
+
+def test_entities_of_the_peer_are_counted_as_seqeval_counts_them(load):
+    from seqeval.metrics import f1_score
+
+    draw, tags = np.random.default_rng(7), ["O", "B-X", "I-X", "B-Y", "I-Y"]
+    right, said = ([[tags[tag] for tag in draw.integers(5, size=9)] for _ in range(31)] for _ in range(2))
+    assert load("tagging_torch").percent(right, said) == pytest.approx(100 * f1_score(right, said))
+
+
+def test_sentences_of_the_peer_are_in_iob2(load, tmp_path):
+    rows = [
+        "-DOCSTART- -X- O O",
+        "",
+        "Ann NNP I-NP I-PER",
+        "Lee NNP I-NP I-PER",
+        "Bo NNP I-NP B-PER",
+        "",
+        "",
+        "sat VBD I-VP O",
+    ]
+    (tmp_path / "eng.train").write_text("\n".join(rows))
+    found = load("tagging_torch").read(tmp_path / "eng.train")
+    assert found == [(["Ann", "Lee", "Bo"], ["B-PER", "I-PER", "B-PER"]), (["sat"], ["O"])]
+
+
+@pytest.mark.parametrize("name, train, asked", [("rte", 2490, 277), ("cola", 8551, 1043), ("trec", 5452, 500)])
+def test_sets_have_their_published_sizes(load, shared_data, name, train, asked):
+    chosen = load("classifying_texts").SETS[name]
+    if not all((shared_data / file).is_file() for file in chosen.files):
+        pytest.skip(f"no {name}")
+    splits = chosen.splits(shared_data, None)
+    assert [len(split.texts) for split in splits] == [train, asked]
+    assert set(splits[0].labels) == set(splits[1].labels) and (splits[0].pairs is None) == (name != "rte")
+    assert len(chosen.splits(shared_data, 100)[0].texts) <= 100
+
+
+def test_an_exported_answer_is_equal_where_its_words_and_its_numbers_are(load):
+    exported = load("exported")
+    one, near, far = (exported.Answer("x", np.array([0.5, 0.25 + more])) for more in (0, 9e-5, 2e-4))
+    short, other = exported.Answer("x", np.array([0.5])), exported.Answer("y", one.numbers)
+    assert exported.compare([one] * 5, [one, near, far, short, other]) == (2, pytest.approx(2e-4))
 
 
 def test_quick_statistics_of_masks_run(shared_data, tmp_path):
