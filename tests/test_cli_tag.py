@@ -33,7 +33,7 @@ def run(tiny_vocabulary, tmp_path_factory):
     for name in ("eng.train", "eng.testa"):
         (folder / name).write_text("-DOCSTART- X O\n\n" + text * (5 if name == "eng.train" else 1), "utf-8")
     words = ["--train", folder / "eng.train", "--dev", folder / "eng.testa", "--out", folder / "run"]
-    words += ["--model", preset, "--epochs", 4, "--batch-size", 4, "--max-length", 8, "--learning-rate", 0.02]
+    words += ["--model", preset, "--epochs", 8, "--batch-size", 4, "--max-length", 8, "--learning-rate", 0.02]
     assert main(["finetune", "--task", "tag", "--crf", *map(str, words)]) == 0
     return folder / "run"
 

@@ -174,12 +174,11 @@ def test_the_loss_is_the_mean_of_two_cross_entropies(model):
 def test_training_finds_the_answers(tiny_vocabulary, tmp_path):
     lines = [
         {
-            "question": "cat ?" if number % 2 else "dog ?",
-            "context": context,
-            "answers": ["cat" if number % 2 else "dog"],
+            "question": "very good" if number % 3 else "a film ?",
+            "context": ("the cat sat . it ran", "it was a dog , not good")[number % 2],
+            "answers": [("cat", "dog")[number % 2]],
         }
         for number in range(24)
-        for context in ("the cat sat . a dog ran", "it was a dog , not the cat")[number % 3 > 0 :][:1]
     ]
     path = tmp_path / "train.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)), "utf-8")

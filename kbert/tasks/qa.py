@@ -43,7 +43,7 @@ class SpanReader(TextModel):
     """
 
     task = "qa"
-    heads = ("span",)
+    heads = ("span", "pooler")  # nothing reads the pooler: a preset may lack it
     settings = ("null_score_diff_threshold",)
     figures = ("f1", "exact")
 
@@ -59,6 +59,7 @@ class SpanReader(TextModel):
         super().__init__(config, tokenizer, labels, seed, **kwargs)
         self.null_score_diff_threshold = null_score_diff_threshold
         self.encoder = Encoder(config, seed=seed, dtype=self.dtype_policy, name="encoder")
+        self.encoder.pooler.trainable = False  # it has no part in the answer
         self.span = SequenceHead(2, 0.0, self.initializer("span"), name="span")  # run_squad.py drops nothing here
         self.span.build((None, config.hidden_size))
         self.built = True
