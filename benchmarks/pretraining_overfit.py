@@ -24,7 +24,7 @@ def overfit(job: Job) -> None:
     from dataclasses import replace
 
     import kbert
-    from kbert.neighbour_start import start_at_neighbours
+    from kbert.pretraining.neighbour_start import start_at_neighbours
     from pipelines.documents import Corpus
     from pipelines.pretraining import pretraining
     from pipelines.pretraining_data import PretrainingData

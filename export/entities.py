@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kbert.viterbi import parted
+from kbert.tasks.viterbi import parted
 from pipelines.normalize import assigned_characters
 
 

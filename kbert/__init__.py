@@ -18,7 +18,7 @@ _HOMES = {
     "Tagger": "kbert.tasks.tag",
     "Embedder": "kbert.tasks.embed",
     "SpanReader": "kbert.tasks.qa",
-    "Pretrainer": "kbert.pretrainer",
+    "Pretrainer": "kbert.pretraining.pretrainer",
     "ScalarMix": "kbert.layer_mix",
     "AdamW": "kbert.optimizer",
     "WarmupPolynomialDecay": "kbert.optimizer",
@@ -27,9 +27,9 @@ _HOMES = {
     "lamb": "kbert.lamb",
     "Recipe": "kbert.training",
     "finetune": "kbert.training",
-    "Phase": "kbert.pretraining_recipe",
-    "PretrainingRecipe": "kbert.pretraining_recipe",
-    "pretrain": "kbert.pretraining",
+    "Phase": "kbert.pretraining.recipe",
+    "PretrainingRecipe": "kbert.pretraining.recipe",
+    "pretrain": "kbert.pretraining.training",
 }
 __all__ = list(_HOMES)
 

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from kbert.config import BertConfig
-from kbert.pretrainer import Pretrainer
-from kbert.pretraining import Phase, PretrainingRecipe
+from kbert.pretraining.pretrainer import Pretrainer
+from kbert.pretraining.training import Phase, PretrainingRecipe
 
 V, P, WINDOW = 23, 3, 9  # rows of a window are no multiple of a batch
 LENGTHS = (7, 11)

@@ -10,7 +10,7 @@ from kbert.activations import activation
 from kbert.attention import attend
 from kbert.dropout import dropout
 from kbert.norm import LayerNorm
-from kbert.vocabulary_loss import vocabulary_cross_entropy
+from kbert.pretraining.vocabulary_loss import vocabulary_cross_entropy
 
 N, D, F, B, H, T, K, M, V = 11, 6, 10, 3, 2, 5, 4, 7, 23
 SEED = tf.constant([3, 8])

@@ -9,7 +9,7 @@ import pytest
 from kbert.cli import main
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.saving import save_preset
 
 WORDS = [

@@ -17,8 +17,8 @@ import kbert
 from kbert.cli import main
 from kbert.cli.pretrain_text import raw_text
 from kbert.cli.stopping import StopSignals
+from kbert.pretraining.checkpoints import StepCheckpoints
 from kbert.runs import Run
-from kbert.step_checkpoints import StepCheckpoints
 
 ANIMALS, VERBS, PLACES = ("cat", "dog", "bird"), ("sleeps", "runs"), ("house", "garden", "old street")
 WORDS = [*ANIMALS, *VERBS, "house", "garden", "old", "street", "the", "in", "."]

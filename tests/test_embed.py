@@ -14,11 +14,11 @@ from safetensors.numpy import load_file, save_file
 
 from kbert import sentence_transformers
 from kbert.config import BertConfig
-from kbert.contrastive import ContrastiveLoss, CosineLoss, RankingLoss, allowed
 from kbert.encoder import Encoder
 from kbert.layout import Padded, Unpadded
 from kbert.pooling import POOLINGS
 from kbert.saving import save_model
+from kbert.tasks.contrastive import ContrastiveLoss, CosineLoss, RankingLoss, allowed
 from kbert.tasks.embed import Embedder
 
 S = 3

@@ -9,7 +9,7 @@ import tensorflow as tf
 import export
 from kbert.cli import main
 from kbert.config import BertConfig
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.saving import save_preset
 from pipelines import WordPiece, pack
 

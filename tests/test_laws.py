@@ -15,7 +15,8 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
 # Fused kernels, gradients by hand, compiled chains, noise that is a function of a seed tensor: Keras has none of them.
-TENSORFLOW_MODULES = ("layout", "optimizer", "lamb", "dropout", "gradients", "chains", "vocabulary_loss", "viterbi")
+TENSORFLOW_MODULES = ("layout", "optimizer", "lamb", "dropout", "gradients", "chains")
+TENSORFLOW_MODULES += ("pretraining/vocabulary_loss", "tasks/viterbi")
 TENSORFLOW_FILES = tuple(f"kbert/{name}.py" for name in TENSORFLOW_MODULES)
 TENSORFLOW_FOLDERS = ("kbert/weights/", "kbert/cli/", "pipelines/", "export/")
 PIPELINES_MAY_IMPORT = {"numpy", "tensorflow", "tensorflow_text", "pipelines"} | set(sys.stdlib_module_names)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kbert.config import BertConfig
-from kbert.neighbour_start import OFFSETS, frequencies, positions, start_at_neighbours, turn
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.neighbour_start import OFFSETS, frequencies, positions, start_at_neighbours, turn
+from kbert.pretraining.pretrainer import Pretrainer
 
 T, D, H = 29, 256, 4
 LONGEST = 512

@@ -9,7 +9,7 @@ import kbert
 from kbert.config import BertConfig
 from kbert.layout import Padded, Static, Unpadded
 from kbert.presets import open_preset, save_preset
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.weights.google import TABLE
 from kbert.weights.table import expand
 

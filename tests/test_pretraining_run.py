@@ -19,13 +19,13 @@ from pretraining_cases import (
     toy,
 )
 
-from kbert.divergence import SPIKE_LEAST, StopOnDivergence
 from kbert.lamb import Lamb
 from kbert.optimizer import AdamW
-from kbert.pretraining import DataStopped, Phase, PretrainingRecipe, pretrain
+from kbert.pretraining.checkpoints import StepCheckpoints
+from kbert.pretraining.divergence import SPIKE_LEAST, StopOnDivergence
+from kbert.pretraining.stepwise import Stopped
+from kbert.pretraining.training import DataStopped, Phase, PretrainingRecipe, pretrain
 from kbert.runs import Run, RunError
-from kbert.step_checkpoints import StepCheckpoints
-from kbert.stepwise import Stopped
 from kbert.watching import TrainingDiverged
 
 SHORT = PretrainingRecipe((Phase(LENGTHS[0], 4, 6),), learning_rate=2e-2, **{**WHEN, "checkpoint_steps": 2})

@@ -92,7 +92,7 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog",
 @pytest.fixture(scope="module")
 def substituter(tmp_path_factory):
     from kbert.config import BertConfig
-    from kbert.pretrainer import Pretrainer
+    from kbert.pretraining.pretrainer import Pretrainer
     from kbert.saving import save_model
 
     folder = tmp_path_factory.mktemp("preset")

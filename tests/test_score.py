@@ -12,7 +12,7 @@ from kbert.cli import main
 from kbert.cli.likelihood import Likelihood
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.saving import save_preset
 from pipelines import WordPiece
 from pipelines.windows import most_context, windows

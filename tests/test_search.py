@@ -14,7 +14,7 @@ from kbert.cli import main
 from kbert.cli.searching import nearest
 from kbert.cli.zero_shots import open_labeller
 from kbert.config import BertConfig
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.saving import save_model
 from kbert.tasks.embed import Embedder
 from pipelines import WordPiece, pack

@@ -7,9 +7,9 @@ import pytest
 from pretraining_cases import RECIPE, toy
 
 from kbert import checkpoints
+from kbert.pretraining.checkpoints import StepCheckpoints
+from kbert.pretraining.stepwise import SaveSteps
 from kbert.runs import Run, RunError
-from kbert.step_checkpoints import StepCheckpoints
-from kbert.stepwise import SaveSteps
 from kbert.tensorboard import Scalars
 from kbert.watching import TrainingDiverged
 

@@ -11,10 +11,10 @@ import pytest
 from model_cases import SIZES, T, differ, inputs
 
 import kbert
-from kbert.crf import log_likelihood, log_marginals, log_partition, step_table
+from kbert.tasks.crf import log_likelihood, log_marginals, log_partition, step_table
 from kbert.tasks.tag import Tagger
 from kbert.tasks.tag_scores import Answered, answers, table, tagging_scores
-from kbert.viterbi import best_tags, legal_transitions, scheme_of
+from kbert.tasks.viterbi import best_tags, legal_transitions, scheme_of
 
 LABELS = {
     "iob2": ("O", "B-X", "I-X", "B-Y", "I-Y"),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import kbert
-from kbert import word_vectors
 from kbert.config import BertConfig
+from kbert.pretraining import word_vectors
 
 D = 6
 LINES = ("the 1 0 0.5 -2", "cat -0.25 3e-1 .5 1", "zebra 9 9 9 9", "the 7 7 7 7", "dog 0 0 1 -1", ", 2 2 0 0")

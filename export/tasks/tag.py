@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from export.entities import find_entities, find_words, rows, substrings
 from export.serving import ID_TENSORS, Serving
-from kbert.crf import log_marginals, step_table
-from kbert.viterbi import best_tags
+from kbert.tasks.crf import log_marginals, step_table
+from kbert.tasks.viterbi import best_tags
 from pipelines import WordPiece, pack
 from pipelines.packing import SINGLE_SPECIALS
 from pipelines.windows import most_context, windows

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.repeats import by_example
 from pipelines import WordPiece, pack
 from pipelines.tasks.texts import Texts

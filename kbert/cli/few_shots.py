@@ -83,7 +83,7 @@ def learn(settings: FewShots, examples: ClassificationExamples, max_length: int,
         TrainingDiverged: the loss is no longer finite.
 
     References: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", https://arxiv.org/abs/2209.11055;
-    pairs are held against all of their batch here, `kbert.contrastive.RankingLoss`, and not one against one.
+    pairs are held against all of their batch here, `kbert.tasks.contrastive.RankingLoss`, and not one against one.
     """
     if examples.pairs is not None:
         raise ValueError(f"kbert few-shot is for single texts; got pairs in {' and '.join(examples.columns)}.")

@@ -17,7 +17,7 @@ import tensorflow as tf
 from export.serving import ID_TENSORS, IDS
 from kbert.cli.text_stream import parts
 from kbert.cli.tokens_in_windows import Tokens, continuing, tokens_in_windows, window_length
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from pipelines import WordPiece, pack
 from pipelines.vocab import MASK
 

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from export.saved_model import serving_of
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from pipelines.vocab import MASK
 
 

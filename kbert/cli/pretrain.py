@@ -115,7 +115,7 @@ def pretrain(
     run, again = open_run(out, resume, overwrite)
 
     from kbert.cli import pretrain_run, pretrain_text
-    from kbert.pretraining_recipe import Phase, PretrainingRecipe
+    from kbert.pretraining.recipe import Phase, PretrainingRecipe
     from pipelines.pretraining_data import PretrainingData
 
     phases = [Phase(max_length, batch_size, steps)]

@@ -16,12 +16,12 @@ from kbert.cli.pretrain_text import RawText, Records, digest
 from kbert.cli.progress import StepProgress
 from kbert.cli.reading import say
 from kbert.cli.stopping import StopSignals
-from kbert.pretraining import PretrainingRecipe
-from kbert.pretraining import pretrain as train_model
-from kbert.pretraining_report import told, write_report
+from kbert.pretraining.report import told, write_report
+from kbert.pretraining.stepwise import Stopped
+from kbert.pretraining.training import PretrainingRecipe
+from kbert.pretraining.training import pretrain as train_model
 from kbert.runs import Run
 from kbert.saving import save_preset
-from kbert.stepwise import Stopped
 from pipelines.pretraining_data import PretrainingData
 
 # In a resume: where files lie, what they hold is compared; what is written when; what says nothing of the training.
@@ -42,7 +42,7 @@ class Start:
         vocab: vocab.txt; None for the preset's.
         lowercase: None for what the vocabulary's folder says.
         word_vectors: a file of them for the token table, or None.
-        attention: "random", or "neighbours" for `kbert.neighbour_start`.
+        attention: "random", or "neighbours" for `kbert.pretraining.neighbour_start`.
         dtype, recompute, seed, dropout: of the model.
     """
 
@@ -72,11 +72,11 @@ class Start:
         if self.init and model.new_weights:
             say(f"new weights, which {self.init} does not have: {', '.join(model.new_weights)}")
         if self.attention == "neighbours":
-            from kbert.neighbour_start import start_at_neighbours
+            from kbert.pretraining.neighbour_start import start_at_neighbours
 
             start_at_neighbours(model, self.seed)
         if self.word_vectors:
-            from kbert.word_vectors import apply
+            from kbert.pretraining.word_vectors import apply
 
             found = apply(model, self.word_vectors)
             say(f"word vectors: {found.found:,} words of the vocabulary found, {found.missing:,} not")

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kbert.cli.errors import WrongUse
 from kbert.cli.reading import say
-from kbert.pretraining import Phase
+from kbert.pretraining.training import Phase
 from kbert.runs import INPUT
 from kbert.whole_files import beside
 from pipelines.documents import Corpus

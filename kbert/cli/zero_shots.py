@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kbert.cli.embedding import embed, open_embedder
-from kbert.pretrainer import Pretrainer
+from kbert.pretraining.pretrainer import Pretrainer
 from kbert.tasks.classify_scores import softmax
 from kbert.tasks.embed import Embedder
 from kbert.tasks.embed_scores import unit
@@ -19,7 +19,7 @@ from pipelines import WordPiece, pack
 from pipelines.vocab import MASK
 
 PLACE = "{}"  # of the label in a template
-SCALE = 20.0  # of cosines before the softmax: that of the loss they are trained with, `kbert.contrastive.RankingLoss`
+SCALE = 20.0  # of cosines before the softmax: that of `kbert.tasks.contrastive`, by which vectors are trained
 
 
 class Labeller(Protocol):

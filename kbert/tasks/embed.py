@@ -9,10 +9,10 @@ from keras import ops
 
 from kbert import sentence_transformers
 from kbert.config import BertConfig
-from kbert.contrastive import OBJECTIVES
 from kbert.encoder import Encoder
 from kbert.optimizer import adamw
 from kbert.pooling import POOLINGS, check_pooling, unit_length
+from kbert.tasks.contrastive import OBJECTIVES
 from kbert.tasks.embed_scores import FIGURES, answers, embedding_scores, unit
 from kbert.tasks.long_texts import Link
 from kbert.text_model import TextModel
@@ -33,7 +33,7 @@ class Embedder(TextModel):
         pooling: "mean" of all tokens, "cls" or "max".
         normalize: whether vectors have length 1, so that products are cosines.
         objective: what is learned: "ranking", each text's own second text among those of the batch; "cosine", the
-            scores of pairs; "contrastive", labels 0 and 1 of pairs. See `kbert.contrastive`.
+            scores of pairs; "contrastive", labels 0 and 1 of pairs. See `kbert.tasks.contrastive`.
         max_length: most tokens of a text that it is meant for; 256, or all positions where there are fewer.
 
     A preset that has files of sentence-transformers says its own pooling; else it is the mean, with length 1.

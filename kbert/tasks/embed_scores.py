@@ -48,7 +48,7 @@ def embedding_scores(vectors: np.ndarray, known: np.ndarray) -> dict[str, Any]:
 
     Args:
         vectors: float [N, S, D].
-        known: scores or labels float [N]; or numbers of the texts int [N, S], see `kbert.contrastive.allowed`.
+        known: scores or labels float [N]; or numbers of the texts int [N, S], see `kbert.tasks.contrastive.allowed`.
     """
     if known.ndim == 2:
         return pair_scores(vectors, known)

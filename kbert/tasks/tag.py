@@ -7,16 +7,16 @@ import keras
 from keras import ops
 
 from kbert.config import BertConfig
-from kbert.crf import Transitions, log_likelihood, step_table
 from kbert.dropout import site_seed
 from kbert.encoder import Encoder
 from kbert.heads import SequenceHead
 from kbert.layer_mix import layer_mix
 from kbert.losses import SmoothedCrossEntropy
 from kbert.optimizer import adamw
+from kbert.tasks.crf import Transitions, log_likelihood, step_table
 from kbert.tasks.tag_scores import answers, tagging_scores
+from kbert.tasks.viterbi import SCHEMES, legal_transitions, scheme_of
 from kbert.text_model import TextModel
-from kbert.viterbi import SCHEMES, legal_transitions, scheme_of
 
 PER_WORD = "mean_with_sample_weight"  # Keras' default would divide by padding too
 
@@ -37,7 +37,7 @@ class Tagger(TextModel):
         tokenizer: see `TextModel`.
         labels: the C tags, e.g. ["O", "B-LOC", "I-LOC"].
         seed: of the starting weights and of dropout.
-        crf: learn what it is worth that one tag follows another (`kbert.crf`).
+        crf: learn what it is worth that one tag follows another (`kbert.tasks.crf`).
         scheme: "iob2", "bioes" or "none"; by default what the labels are written in. Decoding keeps to its rules.
         mix: what of the layers a word's vector is: the "last", the "sum" or the "mean" of the last four, or "scalar",
             a learned mix of all (`kbert.layer_mix`).

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kbert.tasks.classify_scores import softmax
-from kbert.viterbi import best_tags
+from kbert.tasks.viterbi import best_tags
 
 
 class Answered(NamedTuple):

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kbert.step_checkpoints import StepCheckpoints
-from kbert.stepwise import EachStep
+from kbert.pretraining.checkpoints import StepCheckpoints
+from kbert.pretraining.stepwise import EachStep
 from kbert.watching import TrainingDiverged
 
 SPIKE_WINDOW, SPIKE_LEAST = 50, 10  # lines that a spike is measured by, and without which there is none

@@ -14,9 +14,9 @@ from kbert.heads import MaskedTokens
 from kbert.layout import Static
 from kbert.losses import cross_entropy
 from kbert.optimizer import adamw
-from kbert.pretraining_metrics import PretrainingMetrics
+from kbert.pretraining.metrics import PretrainingMetrics
+from kbert.pretraining.vocabulary_loss import vocabulary_cross_entropy
 from kbert.text_model import TextModel
-from kbert.vocabulary_loss import vocabulary_cross_entropy
 
 
 @keras.saving.register_keras_serializable("kbert")

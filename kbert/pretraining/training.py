@@ -1,6 +1,6 @@
 """Pre-training: `model.fit` over phases of batches, with a run directory from which a killed run goes on, bit for bit.
 
-pretrain() compiles, fits with the callbacks of `kbert.stepwise`, and leaves the last step's weights in the model.
+pretrain() compiles, fits with the callbacks of `stepwise`, and leaves the last step's weights in the model.
 """
 
 import itertools
@@ -10,11 +10,11 @@ from typing import Any
 
 import keras
 
-from kbert.divergence import StopOnDivergence
-from kbert.pretraining_recipe import Phase, PretrainingRecipe
+from kbert.pretraining.checkpoints import StepCheckpoints
+from kbert.pretraining.divergence import StopOnDivergence
+from kbert.pretraining.recipe import Phase, PretrainingRecipe
+from kbert.pretraining.stepwise import HeldOut, SaveSteps, StepLines, end_expected, value
 from kbert.runs import Run
-from kbert.step_checkpoints import StepCheckpoints
-from kbert.stepwise import HeldOut, SaveSteps, StepLines, end_expected, value
 from kbert.tensorboard import Scalars
 
 __all__ = ["DataStopped", "Phase", "PretrainingRecipe", "pretrain"]

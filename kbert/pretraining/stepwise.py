@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kbert.step_checkpoints import StepCheckpoints
+from kbert.pretraining.checkpoints import StepCheckpoints
 from kbert.watching import TrainingDiverged
 
 Line = dict[str, Any]  # of metrics.jsonl

@@ -44,7 +44,7 @@ def step_table(transitions, legal):
 
     Args:
         transitions: float32 [C, C].
-        legal: bool [S, S], see `kbert.viterbi.legal_transitions`.
+        legal: bool [S, S], see `kbert.tasks.viterbi.legal_transitions`.
     """
     return ops.pad(transitions, [[0, 1], [0, 1]]) + ops.where(ops.convert_to_tensor(legal), 0.0, ILLEGAL)
 
