@@ -62,4 +62,4 @@ def train(job: Job, model, batches, steps: int = STEPS, rate: float = RATE) -> N
 
     steps = min(steps, job.amounts.steps)
     model.compile(kbert.adamw(rate, total_steps=steps))
-    model.fit(batches.take(steps), verbose=0)
+    model.fit(batches, steps_per_epoch=steps, verbose=0)
