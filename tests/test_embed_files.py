@@ -124,7 +124,7 @@ def test_scores_go_to_one_and_shuffling_keeps_them_with_their_texts(write, tiny_
     ((_, scores),) = embedding(path, tiny_spec, batch_size=6, max_length=32, max_score=10)
     np.testing.assert_allclose(scores, np.arange(6) / 10, rtol=1e-6)
     orders = [
-        [n.tolist() for _, n in embedding(path, tiny_spec, batch_size=2, max_length=32, seed=seed)]
+        [n.numpy().tolist() for _, n in embedding(path, tiny_spec, batch_size=2, max_length=32, seed=seed)]
         for seed in (1, 1, 2)
     ]
     assert str(orders[0]) == str(orders[1]) != str(orders[2])
@@ -183,9 +183,9 @@ def test_searches_are_scored_by_the_definitions(graded):
 def test_pairs_and_triplets_are_scored_as_searches_among_their_different_texts():
     vectors = np.array(
         [
-            [[1, 0, 0], [2, 0.1, 0], [0.1, 1, 0]],
+            [[1, 0, 0], [2, 0.1, 0], [0.3, 1, 0]],
             [[0, 1, 0.1], [1, 0.5, 0], [0.2, 0, 1]],
-            [[1, 0, 0], [0.2, 0, 1], [0.1, 1, 0]],
+            [[1, 0, 0], [0.2, 0, 1], [0.3, 1, 0]],
         ]
     )
     numbers = np.array([[0, 1, 2], [3, 4, 5], [0, 5, 2]])  # text 0 has two positives, 1 and 5; 2 and 5 stand twice

@@ -62,6 +62,7 @@ class Classifier(TextModel):
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels must differ from one another; got {list(self.labels)}.")
         self.encoder = Encoder(config, seed=seed, dtype=self.dtype_policy, name="encoder")
+        self.encoder.pooler.trainable = pooling == POOLED  # else it has no part in the answer
         self.classifier = SequenceHead(
             len(self.labels), config.hidden_dropout_prob, self.initializer("classifier"), name="classifier"
         )
