@@ -65,8 +65,9 @@ def last_json(text):
     return json.loads(text.splitlines()[-1])
 
 
-COMMANDS = ("vocab", "prepare", "pretrain", "show-batch", "finetune", "evaluate", "predict", "fill-mask", "export")
-COMMANDS += ("convert", "extend-vocab", "cut-vocab", "sample")
+COMMANDS = ("vocab", "prepare", "pretrain", "show-batch", "finetune", "evaluate", "predict", "fill-mask", "score")
+COMMANDS += ("features", "zero-shot", "few-shot", "index", "search", "export", "convert", "extend-vocab", "cut-vocab")
+COMMANDS += ("sample",)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

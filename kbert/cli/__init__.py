@@ -55,15 +55,15 @@ for module in (
     fill_mask,
     score,
     features,
+    zero_shot,
+    few_shot,
+    index,
+    search,
     export,
     convert,
     extend_vocab,
     cut_vocab,
     sample,
-    index,
-    search,
-    zero_shot,
-    few_shot,
 ):
     app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 

@@ -59,7 +59,7 @@ class RankingLoss(keras.losses.Loss):
     van den Oord et al. 2018, "Representation Learning with Contrastive Predictive Coding", equation 4.
 
     >>> vectors = ops.convert_to_tensor([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
-    >>> loss = RankingLoss(scale=1.0, reduction="none")([[0, 1], [2, 3]], vectors)
+    >>> loss = RankingLoss(scale=1.0, reduction="none")(ops.convert_to_tensor([[0, 1], [2, 3]]), vectors)
     >>> [round(float(one), 4) for one in loss]  # log(1 + 1 / e)
     [0.3133, 0.3133]
     """

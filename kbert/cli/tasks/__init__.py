@@ -21,7 +21,7 @@ from kbert.cli.tasks.regress import Regress
 from kbert.cli.tasks.tag import Tag
 
 TASKS: Mapping[str, type[Task]] = MappingProxyType(
-    {task.name: task for task in (Classify, Choose, MultiLabel, Regress, Tag, QuestionAnswering, Embed)}
+    {task.name: task for task in (Classify, MultiLabel, Regress, Tag, QuestionAnswering, Choose, Embed)}
 )
 
 
