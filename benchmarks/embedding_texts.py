@@ -43,11 +43,13 @@ def read_stsb(data: Path) -> Scored:
     return Scored([row[5] for row in rows], [row[6] for row in rows], [float(row[4]) for row in rows])
 
 
-def read_cranfield(data: Path) -> Collection:
+def read_cranfield(data: Path, least: int = 1) -> Collection:
     """Cranfield (Cleverdon 1967): title and text of 1,400 documents, 225 queries.
 
     Judgements number the queries by their places in the file; the numbers that stand there are others. A text repeats
-    its title, as it does in the collection. Every judged document is relevant, whatever its degree.
+    its title, as it does in the collection. Relevant are documents of a degree of `least` or more, whatever it is: 1 is
+    the reading of the figure that we are held to; the 225 judgements of degree -1, of which the collection's own notes
+    say nothing, count too where `least` is -1.
     """
     documents, queries, judged = (data / name for name in CRANFIELD)
     parts = records(documents, ".W")
@@ -56,8 +58,9 @@ def read_cranfield(data: Path) -> Collection:
     relevant: list[set[int]] = [set() for _ in asked]
     places = {number: place for place, number in enumerate(parts)}
     for line in judged.read_text("latin-1").splitlines():
-        query, document, _ = line.split()
-        relevant[int(query) - 1].add(places[int(document)])
+        query, document, degree = map(int, line.split())
+        if degree >= least:
+            relevant[query - 1].add(places[document])
     texts = [f"{titles[number]} {text}".strip() for number, text in parts.items()]
     return Collection(texts, asked, relevant)
 

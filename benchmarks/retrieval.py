@@ -3,7 +3,7 @@
 python -m benchmarks.retrieval {similarity,search} --data DIR [--dtype mixed_bfloat16]
 
 Similarity: STS-B dev, Spearman's correlation of cosines with people's scores. Search: Cranfield, every document with
-its title, texts of 256 tokens at most, nDCG@10 with gains 0 and 1.
+its title, texts of 256 tokens at most, nDCG@10 with gains 0 and 1; once with the judgements of degree 1 to 4, and once with those of -1 as well.
 """
 
 from benchmarks.embedding_texts import read_cranfield, read_stsb
@@ -40,18 +40,15 @@ def search(job: Job) -> None:
     use_two_threads()
     from kbert.tasks.embed_scores import retrieval_scores
 
-    documents, queries, relevant = read_cranfield(job.data)
+    documents, queries, _ = read_cranfield(job.data)
     few = job.amounts.training_examples or len(documents)
-    documents, relevant = documents[:few], [{place for place in places if place < few} for places in relevant]
-    found = vectors(job, [*documents, *queries], "Cranfield texts embedded")
-    gains = [dict.fromkeys(places, 1.0) for places in relevant]
-    for name, value in retrieval_scores(found[len(documents) :], found[: len(documents)], gains).items():
-        say(
-            f"Cranfield, {name}",
-            value * 100,
-            "%",
-            note=f"{len(documents)} documents, {len(queries)} queries, no training",
-        )
+    found = vectors(job, [*documents[:few], *queries], "Cranfield texts embedded")
+    for told, least in (("Cranfield", 1), ("Cranfield, all judgements", -1)):
+        relevant = read_cranfield(job.data, least).relevant
+        gains = [{place: 1.0 for place in places if place < few} for places in relevant]
+        for name, value in retrieval_scores(found[few:], found[:few], gains).items():
+            note = f"{few} documents, {len(queries)} queries, no training"
+            say(f"{told}, {name}", value * 100, "%", note=note)
 
 
 if __name__ == "__main__":
