@@ -3,7 +3,8 @@
 python -m benchmarks.retrieval {similarity,search} --data DIR [--dtype mixed_bfloat16]
 
 Similarity: STS-B dev, Spearman's correlation of cosines with people's scores. Search: Cranfield, every document with
-its title, texts of 256 tokens at most, nDCG@10 with gains 0 and 1; once with the judgements of degree 1 to 4, and once with those of -1 as well.
+its title, texts of 256 tokens at most, nDCG@10 with gains 0 and 1; once with the judgements of degree 1 to
+4, and once with those of -1 as well.
 """
 
 from benchmarks.embedding_texts import read_cranfield, read_stsb

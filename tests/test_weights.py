@@ -289,7 +289,9 @@ def test_square_kernels_are_transposed_like_the_others():
 
 
 def test_the_two_layouts_name_the_same_tensors():
-    assert [row[0] for row in google.TABLE] == [row[0] for row in huggingface.TABLE]
+    ours_alone = ("crf/", "scalar_mix/")  # heads that neither Google's code nor transformers has
+    known = [row[0] for row in huggingface.TABLE if not row[0].startswith(ours_alone)]
+    assert [row[0] for row in google.TABLE] == known
     assert {row.ours for row in expand(google.TABLE, L)} == set(shapes(CONFIG)) | set(HEAD_SHAPES)
 
 
