@@ -45,8 +45,8 @@ def strange(signature):
     {
         "no signature": "has signatures none",
         "other name": "has signatures train",
-        "numbers in": "has inputs x float32 (None, 3) and outputs classes, scores",
-        "other outputs": "has inputs text string (None,) and outputs logits",
+        "numbers in": "has inputs x float32 (None, 3) and no assets/task.json",
+        "other outputs": "has inputs text string (None,) and no assets/task.json",
     }.items(),
 )
 def test_a_saved_model_of_others_is_refused_with_what_it_has(signature, told, tmp_path, capsys):
@@ -63,12 +63,14 @@ def test_lines_are_printed_a_part_at_a_time_in_their_order(saved_model, tmp_path
     words = ["predict", str(saved_model), "--input", str(tmp_path / "texts.txt"), "--batch-size", "2", "--json"]
     assert main(words) == 0
     expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    asked, ask = [], answering.Answerer.answer
+    asked, ask = [], answering.Answerer._answered
     monkeypatch.setattr(predict, "BATCHES_AT_ONCE", 1)
     monkeypatch.setattr(
         answering.Answerer,
-        "answer",
-        lambda self, texts, size: asked.append((len(texts), capsys.readouterr().out)) or ask(self, texts, size),
+        "_answered",
+        lambda self, columns, size: (
+            asked.append((len(columns[0]), capsys.readouterr().out)) or ask(self, columns, size)
+        ),
     )
     assert main(words) == 0
     assert [number for number, _ in asked] == [2, 2, 2, 1]
@@ -125,7 +127,8 @@ def test_sample_writes_the_docstrings_of_libraries(tmp_path, capsys, monkeypatch
 
 def test_overwrite_takes_away_a_run_and_nothing_else(run, data, tmp_path):  # noqa: F811
     out = shutil.copytree(run, tmp_path / "run")
-    assert {path.name for path in out.iterdir()} == {"task.json", *REPLACED} - {INPUT}  # which only pretrain keeps
+    others = {INPUT, "modules.json", "1_Pooling", "sentence_bert_config.json"}  # of pretrain and of embed
+    assert {path.name for path in out.iterdir()} == {"task.json", *REPLACED} - others
     (out / "notes").mkdir()
     (out / "notes" / "a.txt").write_text("mine")
     Run.start(out, overwrite=True).begin({"task": "classify"})
@@ -159,8 +162,11 @@ def test_what_a_run_is_made_from_stands_outside_of_it(option, run, data, tmp_pat
     [
         ("{", "one JSON object; got what is not JSON"),
         ("[1]", "one JSON object; got list"),
-        ("{}", "lacks labels, max_length, text_columns, label_column"),
-        ('{"labels": [], "max_length": 7, "label_column": "l"}', "lacks text_columns. Take the file from a copy"),
+        ("{}", "lacks task, labels, text_columns, label_column, max_length"),
+        (
+            '{"task": "classify", "labels": [], "max_length": 7, "label_column": "l"}',
+            "lacks text_columns. Take the file from a copy",
+        ),
     ],
     ids=["not JSON", "a list", "empty", "without columns"],
 )

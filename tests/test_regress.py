@@ -157,7 +157,7 @@ def test_scores_of_batches_are_the_figures_of_the_answers(model, write):
     dataset, back = batches_of_texts(examples.texts, spec, max_length=MAX_LENGTH)
     said = np.concatenate([np.asarray(model(x)) for x in dataset])[back]
     scores = model.scores(regression(examples, spec, batch_size=2, max_length=MAX_LENGTH))
-    assert scores == pytest.approx(regression_scores(np.array(examples.scores), said), rel=1e-5)
+    assert scores == pytest.approx(regression_scores(np.array(examples.scores), said), rel=1e-3)
 
 
 def test_windows_of_a_text_are_merged_into_one_answer(model):

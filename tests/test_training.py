@@ -268,7 +268,7 @@ def test_checkpoints_are_whole_or_absent(straight, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": 0.0}, {"warmup": 1.0}, {"weight_decay": -1.0}, {"best": "f1"}], ids=str
+    "wrong", [{"epochs": 0}, {"learning_rate": 0.0}, {"warmup": 1.0}, {"weight_decay": -1.0}], ids=str
 )
 def test_a_recipe_is_checked_at_birth(wrong):
     (name, value), *_ = wrong.items()
@@ -294,3 +294,9 @@ def test_task_json_survives_other_alphabets(tmp_path):
     run.write_task({"labels": ["好", "não"]})
     assert run.task == {"labels": ["好", "não"]} and "好" in (tmp_path / "task.json").read_text("utf-8")
     assert json.loads((tmp_path / "task.json").read_text("utf-8")) == run.task
+
+
+def test_the_best_epoch_is_told_by_a_figure_that_the_model_has():
+    assert Recipe().figure(toy()) == "accuracy" and Recipe(best="mcc").figure(toy()) == "mcc"
+    with pytest.raises(ValueError, match="best is accuracy or macro_f1 or mcc for classify; got f1"):
+        Recipe(best="f1").figure(toy())

@@ -7,6 +7,8 @@ from kbert.cli.task import Task
 from kbert.cli.tasks import named
 from kbert.runs import Run
 
+TOLD = ("labels", "text_columns", "label_column")  # by any task's task.json
+
 
 def open_trained(folder: Path, command: str, *, pretrained: bool = False) -> tuple[Task, Any]:
     """The task and the model of a RUN.
@@ -21,7 +23,8 @@ def open_trained(folder: Path, command: str, *, pretrained: bool = False) -> tup
         ValueError: its training did not end, or its task.json lacks something.
     """
     run = Run.open(folder)
-    name = run.task_with("task")["task"]
+    name = run.task.get("task")
+    said = run.task_with("task", *(() if name == "pretrain" else TOLD), "max_length")
     if name == "pretrain" and not pretrained:
         raise ValueError(
             f"{command} needs a run of kbert finetune; {folder} is one of kbert pretrain. "
@@ -30,5 +33,5 @@ def open_trained(folder: Path, command: str, *, pretrained: bool = False) -> tup
     if not run.finished:
         again = "kbert pretrain again" if name == "pretrain" else "kbert finetune again with --resume"
         raise ValueError(f"{command} needs a finished run; {folder} is not. Run its {again}.")
-    task = named(name, str(run.folder / "task.json")).of_run(run.task_with("max_length"))
+    task = named(name, str(run.folder / "task.json")).of_run(said)
     return task, task.model(str(folder))
