@@ -41,6 +41,7 @@ class TextModel(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.jit_compile = False  # before `compile` Keras would choose XLA on a GPU, which compiles every batch's shape
         if isinstance(labels, str) or not all(isinstance(label, str) for label in labels or ()):
             raise ValueError(f"labels is a list of strings; got {labels!r}. Write numbers as ['0', '1'].")
         self.config, self.seed = config, seed
