@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 from benchmarks.texts import read_books, write_lines
-from benchmarks.worker import BATCH, MAX_LENGTH, Job, lap, say, say_rate, use_two_threads, work
+from benchmarks.worker import BATCH, Job, lap, say, say_rate, use_two_threads, work
 
 BOOKS, PARAGRAPHS = 20, 10
 SHORTEST, LONGEST = 200, 300  # characters of a paragraph
 VOCABULARY = 2000
+LENGTH = 64  # tokens of a row
 RATE, WARM_UP = 2e-3, 0.05
 UNSEEN_EPOCHS = range(10**6, 10**6 + 10)  # whose masks and pairs the training has not met
 
@@ -39,7 +40,7 @@ def overfit(job: Job) -> None:
     tokenizer = {"vocabulary": str(vocabulary), "lowercase": True}
     model = kbert.Pretrainer(config, tokenizer, job.seed, dtype=job.dtype)
     start_at_neighbours(model, job.seed)
-    data = PretrainingData(max_length=MAX_LENGTH, short_share=0.0, seed=job.seed)
+    data = PretrainingData(max_length=LENGTH, short_share=0.0, seed=job.seed)
     corpus, spec, steps = Corpus.find(text), model.tokenizer_spec, job.amounts.overfit_steps
     model.compile(kbert.adamw(RATE, total_steps=steps, warmup=WARM_UP, weight_decay=0.0))
     batches = pretraining(corpus, spec, data, batch_size=BATCH)

@@ -54,7 +54,7 @@ class Amounts:
     training_examples: int | None = None
     pretraining_steps: int = 60
     masked_words: int = 500_000
-    overfit_steps: int = 4000
+    overfit_steps: int = 8000
     learns_steps: int = 6000
     low_resource_steps: int = 1600
     chinese_steps: int = 2400
