@@ -235,6 +235,13 @@ def test_thresholds_travel_with_the_weights(model, tmp_path):
     assert differ(loaded(inputs()), model(inputs())) == 0
 
 
+def test_no_threshold_parts_what_another_machine_could_swap():
+    said = np.array([0.2, 0.4, 0.4 + 3e-6, 0.4 + 6e-6, 0.7])[:, None]
+    right = np.array([0, 0, 0, 1, 1])[:, None]  # best would be a threshold inside of the cluster
+    (threshold,) = tuned_thresholds(right, said)
+    assert np.abs(said - threshold).min() > 4e-6 and threshold in (pytest.approx(0.3), pytest.approx(0.55, abs=1e-4))
+
+
 def test_thresholds_are_tuned_by_the_models_own_answers(model, write):
     lines = [
         f"{' '.join(words)}\t{label}" for words, label in zip(TEXTS, ["cheap", "", "quiet,cheap", "cheap"], strict=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 DEFAULT = 0.5
-DIGITS = 6  # of a probability: an export, another batch or another machine may change later ones
+DIGITS = 6  # of a threshold
+APART = 1e-5  # least distance of two probabilities that a threshold parts; exports differ by less
 SEPARATORS = (",", "|", ";", "\x1f")
 TOTALS = ("micro_f1", "macro_f1", "exact", "map")
 
@@ -70,9 +71,10 @@ def _tuned(right: np.ndarray, said: np.ndarray) -> float:
     """The threshold of one label: right bool [N], said float [N]."""
     if not right.any():
         return DEFAULT
-    said = np.round(said, DIGITS)
     values = np.unique(said)
-    middles = (values + np.concatenate([[0.0], values[:-1]])) / 2  # under each value, so that it is over
+    below = np.concatenate([[0.0], values[:-1]])
+    far = np.append(True, np.diff(values) > APART)  # else another machine's last digit would change the answer
+    values, middles = values[far], (values[far] + below[far]) / 2  # under each value, so that it is over
     answered = len(said) - np.searchsorted(np.sort(said), values)  # texts not below each value
     hit = right.sum() - np.searchsorted(np.sort(said[right]), values)
     f1 = 2 * hit / (answered + right.sum())
