@@ -24,7 +24,6 @@ def open_trained(folder: Path, command: str, *, pretrained: bool = False) -> tup
     """
     run = Run.open(folder)
     name = run.task.get("task")
-    said = run.task_with("task", *(() if name == "pretrain" else TOLD), "max_length")
     if name == "pretrain" and not pretrained:
         raise ValueError(
             f"{command} needs a run of kbert finetune; {folder} is one of kbert pretrain. "
@@ -33,5 +32,6 @@ def open_trained(folder: Path, command: str, *, pretrained: bool = False) -> tup
     if not run.finished:
         again = "kbert pretrain again" if name == "pretrain" else "kbert finetune again with --resume"
         raise ValueError(f"{command} needs a finished run; {folder} is not. Run its {again}.")
+    said = run.task_with("task", *(() if name == "pretrain" else TOLD), "max_length")
     task = named(name, str(run.folder / "task.json")).of_run(said)
     return task, task.model(str(folder))
