@@ -31,6 +31,26 @@ class Multiple:
 
 
 @dataclass(frozen=True)
+class Within:
+    """At most so many of the figure's own unit worse than another contender; the aim is to be better."""
+
+    figure: str
+    against: str
+    within: float
+
+    def verdict(self, runs: Runs) -> str:
+        """What is asked, and how far kbert's best is from theirs."""
+        ours, theirs = best_of_ours(runs), runs.get(self.against)
+        asked = f"{self.figure}: at most {self.within:g} worse than {self.against}, aim better"
+        if not theirs or ours is None:
+            return f"{asked}; not compared"
+        apart = ours - middle(theirs)
+        better = apart if is_rate(unit_of(runs)) else -apart
+        met = "aim reached" if better > 0 else "reached" if better >= -self.within else "NOT reached"
+        return f"{asked}; {apart:+.2f}, {met}"
+
+
+@dataclass(frozen=True)
 class Bound:
     """A number in the figure's own unit: at least, or at most where the aim is the smaller one."""
 

@@ -1,45 +1,23 @@
 """The sections of RESULTS.md on downstream tasks: who does which work, and what must be reached."""
 
-from dataclasses import dataclass
-
 from benchmarks.classifying_texts import SETS
 from benchmarks.embedding_texts import BANKING77, CLINC150, CRANFIELD
 from benchmarks.embedding_texts import STSB as STSB_DEV
 from benchmarks.exported import TASKS as EXPORTED
 from benchmarks.exported import TOLERANCE
 from benchmarks.exported_texts import DOMAINS, STSB
-from benchmarks.figures import KBERT, Runs, best_of_ours, is_rate, middle, unit_of
+from benchmarks.figures import KBERT
 from benchmarks.plan import BFLOAT16, TORCH_NEEDS, TRANSFORMERS, Contender, Section
 from benchmarks.pretraining_sections import SEEDS, quality
 from benchmarks.pronouns import TEST, VALIDATION
 from benchmarks.squad import SQUAD
 from benchmarks.tagging import CONLL, MASAKHANER
-from benchmarks.targets import Apart, Bound, Near
+from benchmarks.targets import Apart, Bound, Near, Within
 from benchmarks.texts import BOOKS, LOW_RESOURCE, SST2
 from benchmarks.word_senses import SENSEVAL
 
 OURS, THEIRS = f"{KBERT} bfloat16", f"{TRANSFORMERS} bfloat16"
 CLOSE = 1e-5  # what export.parity asks of every exported model
-
-
-@dataclass(frozen=True)
-class Within:
-    """At most so many of the figure's own unit worse than another contender; the aim is to be better."""
-
-    figure: str
-    against: str
-    within: float
-
-    def verdict(self, runs: Runs) -> str:
-        """What is asked, and how far kbert's best is from theirs."""
-        ours, theirs = best_of_ours(runs), runs.get(self.against)
-        asked = f"{self.figure}: at most {self.within:g} worse than {self.against}, aim better"
-        if not theirs or ours is None:
-            return f"{asked}; not compared"
-        apart = ours - middle(theirs)
-        better = apart if is_rate(unit_of(runs)) else -apart
-        met = "aim reached" if better > 0 else "reached" if better >= -self.within else "NOT reached"
-        return f"{asked}; {apart:+.2f}, {met}"
 
 
 def ours(module: str, work: str, name: str = OURS, dtype: str = BFLOAT16, **kwargs) -> Contender:

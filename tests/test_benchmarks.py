@@ -123,7 +123,7 @@ def test_apart_means_that_no_seed_is_worse(load, unit, ours, theirs, said):
 )
 def test_within_is_a_distance_from_a_peer_on_the_worse_side_alone(load, unit, ours, said):
     runs = {"kbert a": [line("kbert a", ours, "F1", unit)], "peer": [line("peer", 86.2, "F1", unit)]}
-    within = load("task_sections").Within("F1", "peer", 0.5)
+    within = load("targets").Within("F1", "peer", 0.5)
     assert within.verdict(runs).endswith(said)
     assert within.verdict({"kbert a": runs["kbert a"]}).endswith("not compared")
 
