@@ -55,8 +55,8 @@ class Amounts:
     pretraining_steps: int = 60
     masked_words: int = 500_000
     overfit_steps: int = 8000
-    learns_steps: int = 6000
-    low_resource_steps: int = 1600
+    learns_steps: int = 11_000
+    low_resource_steps: int = 4000
     chinese_steps: int = 2400
     vocabulary: int = 16_000
     corpus_megabytes: float | None = None
