@@ -5,18 +5,26 @@ from typing import Annotated, Literal
 
 import typer
 
+from kbert.cli.format import Asked
+from kbert.cli.formats import FORMATS, FormatOptions
+from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, show
+from kbert.cli.own_options import options_of
+
+Option = typer.Option
 
 
+@grouped
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that kbert finetune or pretrain wrote.")],
-    format: Annotated[Literal["saved_model"], typer.Option(help="What to write.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.")],
-    max_length: Annotated[int | None, typer.Option(min=3, help="Most tokens of a text, else that of the run.")] = None,
-    top_k: Annotated[int | None, typer.Option(min=1, help="Of a pre-trained RUN: answers a mask, else 5.")] = None,
+    format: Annotated[Literal[tuple(FORMATS)], Option(help="What to write.")],
+    out: Annotated[Path, Option(help="What to write, a folder or a file as the format is; new, or an empty folder.")],
+    specific: FormatOptions,
+    max_length: Annotated[int | None, Option(min=3, help="Most tokens of a text, else that of the run.")] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace what is at --out.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a RUN for serving.
+    """Write a RUN for where it is asked.
 
     The tokenizer is inside: strings in, answers out, and kbert is not needed.
 
@@ -24,22 +32,32 @@ def export(
     Example:
       kbert export runs/first --format saved_model --out served/1
     """
-    from kbert.cli.errors import WrongUse
+    wanted = FORMATS[format](options_of(FORMATS, format, specific, "--format"))
+    check_free(out, wanted.one_file, overwrite)
+    wanted.check(run, out)
+
     from kbert.cli.quiet import quiet
     from kbert.cli.trained import open_trained
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"--out names a new or empty folder; {out} holds files.")
     task, model = open_trained(run, "kbert export", pretrained=True)
-
-    if top_k and task.name != "pretrain":
-        raise WrongUse(f"--top-k is for a RUN of kbert pretrain, whose masks are filled; {run} is one of {task.name}.")
-
-    import export as exporters
-
-    length, settings = max_length or task.max_length, {**task.serving(), **({"top_k": top_k} if top_k else {})}
     with quiet():
-        exporters.saved_model(model, out, max_length=length, **settings)
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    result = {"out": str(out), "format": format, "max_length": length, "bytes": size}
-    show(result, [f"{out}: {format}, {size / 1e6:.1f} MB, texts of up to {length} tokens"], as_json)
+        facts = wanted.write(Asked(run, task, model, out, max_length or task.max_length, overwrite))
+    files = [out] if wanted.one_file else out.rglob("*")
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    result = {"out": str(out), "format": format, **facts, "bytes": size}
+    show(result, wanted.lines(result), as_json)
+
+
+def check_free(out: Path, one_file: bool, overwrite: bool) -> None:
+    """Raises ValueError where what is to be written is there already, and may not be replaced or is of another kind."""
+    if one_file:
+        if out.is_dir():
+            raise ValueError(f"--out names a file of this format; {out} is a folder. Name a file in it.")
+        if out.exists() and not overwrite:
+            raise ValueError(f"--out names a new file; {out} exists. Choose another name, or pass --overwrite.")
+    elif out.exists() and not out.is_dir():
+        raise ValueError(f"--out names a new or empty folder; {out} is a file. Choose another name.")
+    elif out.exists() and any(out.iterdir()) and not overwrite:
+        raise ValueError(
+            f"--out names a new or empty folder; {out} holds files. Choose another, or replace it with --overwrite."
+        )

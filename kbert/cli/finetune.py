@@ -9,7 +9,8 @@ import typer
 
 from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
-from kbert.cli.tasks import TASKS, TaskOptions, options_of
+from kbert.cli.own_options import options_of
+from kbert.cli.tasks import TASKS, TaskOptions
 from kbert.cli.training_options import RepeatOptions, TrainingOptions
 
 Option = typer.Option
@@ -67,7 +68,7 @@ def finetune(
         if path is not None and existing(path, option).resolve().is_relative_to(out.resolve()):
             raise WrongUse(f"{option} stands outside of --out, which is the RUN's own; got {path} in {out}.")
     repeats.check(dev)
-    options = options_of(TASKS[task], specific)
+    options = options_of(TASKS, task, specific, "--task")
     recipe = training.recipe()
 
     from kbert.runs import Run
