@@ -1,6 +1,7 @@
-"""What answers texts: a RUN or a SavedModel, through the same serving function, so that both give the same digits."""
+"""What answers texts: a RUN, a SavedModel or a TFLite file; the first two by one function, to the same digits."""
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from kbert.cli.task import Columns, Task
 from kbert.cli.tasks import named
 from pipelines.tasks.texts import Texts, read_texts
 
+LENGTHS = (16, 32, 64, 128, 256)  # rows of a RUN that LiteRT runs, up to the RUN's own
+
 
 @dataclass(frozen=True)
 class Answerer:
@@ -19,17 +22,15 @@ class Answerer:
 
     Args:
         task: of what answers.
-        serve: `serving_default`: string tensors [B, ...] by name -> tensors [B, ...] by name.
+        serve: a list of B strings for each of `inputs` -> arrays [B, ...] by name.
         inputs: names of its strings.
         labels: names of the classes, where it has such.
-        owner: what holds the variables of `serve`, which does not.
     """
 
     task: Task
-    serve: Callable[..., dict[str, Any]]
+    serve: Callable[[Sequence[Sequence]], dict[str, np.ndarray]] = field(repr=False)
     inputs: tuple[str, ...]
     labels: tuple[str, ...]
-    owner: Any = field(repr=False)
 
     def answers(
         self, strings: Mapping[str, Sequence], batch_size: int, at_once: int, advance: Callable[[int], None]
@@ -62,32 +63,76 @@ class Answerer:
         found: list[dict[str, np.ndarray]] = [{}] * len(order)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            outputs = self.ask([[column[place] for place in chosen] for column in columns])
-            rows = {name: value.numpy() for name, value in outputs.items()}
+            rows = self.serve([[column[place] for place in chosen] for column in columns])
             for row, place in enumerate(chosen):
                 found[place] = {name: value[row] for name, value in rows.items()}
         return found
 
-    def ask(self, columns: list[list]) -> dict[str, Any]:
-        """One call of `serve`."""
-        import tensorflow as tf
 
-        return self.serve(**{n: tf.constant(c, tf.string) for n, c in zip(self.inputs, columns, strict=True)})
+def open_answerer(source: Path, engine: str | None = None, threads: int | None = None) -> Answerer:
+    """What is in a folder or a file, ready to answer.
 
-
-def open_answerer(folder: Path) -> Answerer:
-    """What is in a folder, ready to answer.
+    Args:
+        source: a RUN, a SavedModel or a TFLite file.
+        engine: "tensorflow" or "litert", of a RUN; None for that of the file.
+        threads: of LiteRT.
 
     Raises:
-        FileNotFoundError: neither a RUN nor a SavedModel.
+        FileNotFoundError: none of them.
+        ValueError: an engine that does not run it.
     """
-    if (folder / "saved_model.pb").is_file():
-        return open_saved_model(folder)
-    if (folder / "task.json").is_file():
-        return open_run(folder)
+    if source.is_file():
+        if engine == "tensorflow":
+            raise ValueError(f"TensorFlow runs a RUN or a SavedModel; {source} is a file. Leave out --engine.")
+        return open_tflite(source, threads)
+    if (source / "saved_model.pb").is_file():
+        if engine == "litert":
+            raise ValueError(f"LiteRT runs a RUN or a TFLite file; {source} is a SavedModel. Give it the RUN.")
+        return open_saved_model(source)
+    if (source / "task.json").is_file():
+        return open_converted(source, threads) if engine == "litert" else open_run(source)
     raise FileNotFoundError(
-        f"kbert predict takes a RUN (task.json) or a SavedModel (saved_model.pb); got {folder} with neither."
+        "kbert predict takes a RUN (task.json) or a SavedModel (saved_model.pb), or a TFLite file; "
+        f"got {source} with neither."
     )
+
+
+def open_tflite(file: Path, threads: int | None = None) -> Answerer:
+    """A TFLite file, run by LiteRT; no Keras is needed."""
+    from export.litert import litert_runner
+
+    runner = litert_runner(file, threads)
+    task = named(runner.task, str(file)).of_run(runner.about)
+    return Answerer(task, runner.serve, tuple(runner.inputs), tuple(runner.labels))
+
+
+def open_converted(folder: Path, threads: int | None = None) -> Answerer:
+    """A RUN, run by LiteRT: as the float32 file that `kbert export --format tflite` makes of it."""
+    import export as exporters
+    from kbert.cli.trained import open_trained
+
+    task, model = open_trained(folder, "kbert predict --engine litert")
+    with tempfile.TemporaryDirectory() as scratch:
+        lengths = [length for length in LENGTHS if length < task.max_length] + [task.max_length]
+        file = exporters.tflite(model, Path(scratch) / "run.tflite", lengths=lengths, **task.serving())
+        return replace(open_tflite(file, threads), task=task)
+
+
+def by_tensorflow(serve: Callable[..., dict[str, Any]], inputs: Sequence[str], owner: Any) -> Callable:
+    """A signature as `Answerer.serve`.
+
+    Args:
+        serve: string tensors [B, ...] by name -> tensors [B, ...] by name.
+        inputs: their names.
+        owner: what holds the variables of `serve`, which does not.
+    """
+    import tensorflow as tf
+
+    def served(columns: Sequence[Sequence], owner=owner) -> dict[str, np.ndarray]:
+        outputs = serve(**{name: tf.constant(c, tf.string) for name, c in zip(inputs, columns, strict=True)})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return served
 
 
 def open_run(folder: Path) -> Answerer:
@@ -98,7 +143,7 @@ def open_run(folder: Path) -> Answerer:
     task, model = open_trained(folder, "kbert predict", pretrained=True)
     serving = serving_of(model.in_float32(), task.max_length, **task.serving())
     serve = serving.signatures()["serving_default"]
-    return Answerer(task, serve, tuple(serving.inputs), serving.labels, serving)
+    return Answerer(task, by_tensorflow(serve, tuple(serving.inputs), serving), tuple(serving.inputs), serving.labels)
 
 
 def open_saved_model(folder: Path) -> Answerer:
@@ -120,7 +165,8 @@ def open_saved_model(folder: Path) -> Answerer:
         refuse(folder, f"inputs {told or 'none'} and no {about.relative_to(folder)}")
     said = json.loads(about.read_text("utf-8"))
     task = named(said["task"], str(about)).of_run(said)
-    return Answerer(task, serve, tuple(said["inputs"]), tuple(said["labels"]), loaded)
+    inputs = tuple(said["inputs"])
+    return Answerer(task, by_tensorflow(serve, inputs, loaded), inputs, tuple(said["labels"]))
 
 
 def refuse(folder: Path, told: str) -> NoReturn:

@@ -1,9 +1,9 @@
-"""`kbert predict`: texts in, JSON lines out, the same from a RUN and from the SavedModel made of it."""
+"""`kbert predict`: texts in, JSON lines out, the same from a RUN and from what was exported of it."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +13,7 @@ BATCHES_AT_ONCE = 64  # sorted by length together, then printed
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(metavar="RUN|SAVED_MODEL", help="What answers.")],
+    source: Annotated[Path, typer.Argument(metavar="RUN|SAVED_MODEL|TFLITE", help="What answers.")],
     input: Annotated[
         Path | None, typer.Option(help="Texts: .txt (one a line), .tsv, .csv, .jsonl; else stdin, one a line.")
     ] = None,
@@ -22,6 +22,11 @@ def predict(
         str | None, typer.Option(help="Column of the second text, else that of the training.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts at once.")] = 32,
+    engine: Annotated[
+        Literal["tensorflow", "litert"] | None,
+        typer.Option(help="What runs a RUN; else tensorflow. litert runs TFLITE."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of litert.")] = None,
     as_json: Json = False,
 ) -> None:
     """Answer texts.
@@ -33,13 +38,16 @@ def predict(
       echo "a text to label" | kbert predict runs/first
     """
     from kbert.cli import answering
+    from kbert.cli.errors import WrongUse
     from kbert.cli.progress import bar
     from kbert.cli.quiet import quiet
 
+    if threads and engine != "litert" and source.suffix != ".tflite":
+        raise WrongUse("--threads is for a TFLite file, or for --engine litert.")
     if input is not None:
         existing(input, "--input")
     with quiet():
-        answerer = answering.open_answerer(source)
+        answerer = answering.open_answerer(source, engine, threads)
     task = answerer.task
     task.columns = answering.renamed(task.columns, text_column, pair_column)
     questions = task.questions(input or sys.stdin)

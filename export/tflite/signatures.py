@@ -1,0 +1,78 @@
+"""The functions of a TFLite file: strings -> answers, strings -> ids, ids -> answers, for rows of several lengths."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from export.serving import ID_TENSORS
+from export.tflite.conversion import frozen
+from export.tflite.encoder import DeviceEncoder, Precision
+from export.tflite.rows import DeviceTokenizer
+from export.tflite.tasks import DeviceTask
+from kbert.lora import merged_weights
+
+
+def named(name: str, length: int, lengths: Sequence[int]) -> str:
+    """The name of a signature: with its length where there are several.
+
+    >>> named("serving_default", 32, [32, 128]), named("serving_default", 32, [32])
+    ('serving_default_32', 'serving_default')
+    """
+    return name if len(lengths) == 1 else f"{name}_{length}"
+
+
+def text_signatures(
+    task: DeviceTask, tokenizer: DeviceTokenizer, lengths: Sequence[int], precision: Precision
+) -> dict[str, Any]:
+    """`serving_default`, strings -> answers, and `from_ids`, ids -> answers, of each length; and `tokenize`, strings ->
+    rows of the greatest length, which says how long texts are.
+    """
+    texts = {name: tf.TensorSpec([None], tf.string, name) for name in task.inputs}
+
+    def tokenize(**strings):
+        rows = task.rows(tokenizer, [strings[name] for name in task.inputs], max(lengths))
+        places = {"start": rows.starts, "end": rows.ends} if task.places else {}
+        return {**dict(zip(ID_TENSORS, rows[:3], strict=True)), **places}
+
+    found = {}
+    for length in lengths:
+        with encoding(task.model, precision, length):
+
+            def serve(length=length, **strings):
+                rows = task.rows(tokenizer, [strings[name] for name in task.inputs], length)
+                return task.placed(task.answer(dict(zip(ID_TENSORS, rows[:3], strict=True))), rows)
+
+            found[named("serving_default", length, lengths)] = frozen(serve, texts)
+            found[named("from_ids", length, lengths)] = from_ids(task, length, None)
+    return {**found, "tokenize": frozen(tokenize, texts)}
+
+
+def id_signatures(task: DeviceTask, lengths: Sequence[int], precision: Precision) -> dict[str, Any]:
+    """`serving_default`, ids of one text -> answers, of each length."""
+    found = {}
+    for length in lengths:
+        with encoding(task.model, precision, length):
+            found[named("serving_default", length, lengths)] = from_ids(task, length, 1)
+    return found
+
+
+def from_ids(task: DeviceTask, length: int, texts: int | None) -> Any:
+    """The three id tensors int32 [texts, length] -> answers; None stands for any number of texts."""
+    specs = {name: tf.TensorSpec([texts, length], tf.int32, name) for name in ID_TENSORS}
+    return frozen(lambda **ids: task.answer(ids), specs)
+
+
+@contextlib.contextmanager
+def encoding(model: keras.Model, precision: Precision, length: int) -> Iterator[None]:
+    """While the block runs, the model's encoder is that of a device for rows of this length."""
+    arrays = {name: np.asarray(keras.ops.convert_to_tensor(weight)) for name, weight in merged_weights(model).items()}
+    encoder = model.encoder
+    encoder.encode_layers = DeviceEncoder(encoder.config, arrays, precision, length)
+    try:
+        yield
+    finally:
+        del encoder.encode_layers
