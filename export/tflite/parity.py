@@ -53,7 +53,8 @@ def check_parity(
                 right = task.placed(right, rows)
                 answers = ask(**{key: strings(column) for key, column in zip(task.inputs, columns, strict=True)})
             # What device and exact tokenizer part otherwise is not told by answers: `check_texts` counts it.
-            same = list(range(len(texts))) if by_ids else [i for i, text in enumerate(texts) if text.isascii()]
+            plain = [all(text.isascii() for text in row) for row in zip(*columns, strict=True)]
+            same = [row for row in range(len(texts)) if by_ids or plain[row]]
             worst = max(worst, compare(name, answers, right, same, tolerance))
     return worst
 

@@ -19,24 +19,25 @@ from kbert.tasks.crf import step_table
 NEVER = -1e9  # of a step that may not be: sums of some of them are finite
 
 
-def best_and_likely(logits: tf.Tensor, begins: tf.Tensor, model: keras.Model) -> tuple[tf.Tensor, tf.Tensor]:
-    """Tags int32 [B, T] and their probabilities [B, T], of tokens that begin a word; elsewhere they mean nothing.
+class Decoder:
+    """Sequences by the rules and the transitions of a `kbert.Tagger`."""
 
-    Args:
-        logits: float32 [B, T, C], T known.
-        begins: bool [B, T].
-        model: a `kbert.Tagger`, whose rules and transitions are followed.
-    """
-    learned = np.asarray(model.transitions(), "float32")
-    strict = np.where(model.legal, np.pad(learned, [[0, 1], [0, 1]]), NEVER).astype("float32")
-    tags = tf.argmax(through(logits, begins, strict, tf.reduce_max), -1, output_type=tf.int32)
-    if model.crf:
-        soft = np.asarray(step_table(learned, model.legal), "float32")
-        likely = tf.nn.softmax(through(logits, begins, soft, log_sum))
-    else:
-        likely = tf.nn.softmax(logits)
-    chosen = tf.one_hot(tags, logits.shape[-1], dtype=tf.float32)
-    return tags, tf.reduce_sum(likely * chosen, -1)
+    def __init__(self, model: keras.Model):
+        learned = np.asarray(model.transitions(), "float32")
+        self.strict = np.where(model.legal, np.pad(learned, [[0, 1], [0, 1]]), NEVER).astype("float32")  # [S, S]
+        self.soft = np.asarray(step_table(learned, model.legal), "float32") if model.crf else None
+
+    def __call__(self, logits: tf.Tensor, begins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Tags int32 [B, T] and their probabilities [B, T], of tokens that begin a word; elsewhere they mean nothing.
+
+        Args:
+            logits: float32 [B, T, C], T known.
+            begins: bool [B, T].
+        """
+        tags = tf.argmax(through(logits, begins, self.strict, tf.reduce_max), -1, output_type=tf.int32)
+        sums = logits if self.soft is None else through(logits, begins, self.soft, log_sum)
+        chosen = tf.one_hot(tags, logits.shape[-1], dtype=tf.float32)
+        return tags, tf.reduce_sum(tf.nn.softmax(sums) * chosen, -1)
 
 
 def log_sum(x: tf.Tensor, axis: int) -> tf.Tensor:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from export.answers import MAX_ANSWER_LENGTH, N_BEST_SIZE, Decoding, is_null, window_spans
 from export.serving import ID_TENSORS
 from export.tflite.rows import DeviceTokenizer, ExactTokenizer, Pieces, Rows, asked, packed
-from export.tflite.sequences import best_and_likely
+from export.tflite.sequences import Decoder
 from kbert.tasks.multilabel_scores import separator_for
 from pipelines import WordPiece
 from pipelines.question_windows import MAX_QUERY_LENGTH, most_query_tokens
@@ -104,6 +104,7 @@ class Tag(DeviceTask):
 
     def __init__(self, model: keras.Model, wordpiece: WordPiece, **settings):
         super().__init__(model, wordpiece)
+        self.decode = Decoder(model)
         self.goes_on, self.specials = continues(wordpiece.vocabulary), (wordpiece.cls_id, wordpiece.sep_id)
 
     def answer(self, ids):
@@ -111,7 +112,7 @@ class Tag(DeviceTask):
         begins = (mask > 0) & ~tf.gather(tf.constant(self.goes_on), token)
         for special in self.specials:
             begins &= token != special
-        tags, scores = best_and_likely(self.model(ids, training=False), begins, self.model)
+        tags, scores = self.decode(self.model(ids, training=False), begins)
         return {"tag": tf.where(begins, tags, -1), "score": tf.where(begins, scores, -1.0)}
 
     def placed(self, answers, rows):
