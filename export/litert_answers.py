@@ -14,7 +14,11 @@ Arrays = Mapping[str, np.ndarray]
 
 def read_classes(said: Arrays, rows: Arrays, texts: Sequence[np.ndarray], about: Mapping[str, Any]) -> dict:
     """`classes`, `scores`, `label`."""
-    return {"classes": classes(said["scores"], about["labels"]), "scores": said["scores"], "label": said["label"]}
+    names, scores = about["labels"], said["scores"]
+    label = (
+        said["label"] if "label" in said else encoded(names)[scores.argmax(1)]
+    )  # files for MediaPipe have no strings
+    return {"classes": classes(scores, names), "scores": scores, "label": label}
 
 
 def read_several(said: Arrays, rows: Arrays, texts: Sequence[np.ndarray], about: Mapping[str, Any]) -> dict:

@@ -14,6 +14,7 @@ from export.parity import TEXTS, ParityError
 from export.serving import ID_TENSORS
 from export.tflite.precisions import far
 from export.tflite.rows import ExactTokenizer
+from export.tflite.signatures import in_numbers
 from export.tflite.tasks import DeviceTask
 from pipelines import WordPiece
 
@@ -48,6 +49,7 @@ def check_parity(
             by_ids = "input_word_ids" in ask.get_input_details()
             if by_ids:
                 one_by_one = ask.get_input_details()["input_word_ids"]["shape_signature"][0] == 1
+                right = in_numbers(right) if one_by_one else right
                 answers = asked_of(ask, {key: value.numpy() for key, value in ids.items()}, one_by_one)
             else:
                 right = task.placed(right, rows)

@@ -1,7 +1,7 @@
 """The functions of a TFLite file: strings -> answers, strings -> ids, ids -> answers, for rows of several lengths."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -63,7 +63,12 @@ def id_signatures(task: DeviceTask, lengths: Sequence[int], precision: Precision
 def from_ids(task: DeviceTask, length: int, texts: int | None) -> Any:
     """The three id tensors int32 [texts, length] -> answers; None stands for any number of texts."""
     specs = {name: tf.TensorSpec([texts, length], tf.int32, name) for name in ID_TENSORS}
-    return frozen(lambda **ids: task.answer(ids), specs)
+    return frozen(lambda **ids: task.answer(ids) if texts is None else in_numbers(task.answer(ids)), specs)
+
+
+def in_numbers(answers: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Outputs without strings, which MediaPipe does not take: it names labels itself."""
+    return {name: values for name, values in answers.items() if values.dtype != tf.string}
 
 
 @contextlib.contextmanager
