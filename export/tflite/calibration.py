@@ -19,7 +19,6 @@ def examples_of(
     task: DeviceTask,
     wordpiece: WordPiece,
     texts: Sequence[str] | Sequence[Sequence[str]],
-    lengths: Sequence[int],
     signatures: Mapping[str, Any],
 ) -> Examples:
     """Signatures of a file and what they are asked, one text at a time, as TFLite's converter takes them.
@@ -28,7 +27,6 @@ def examples_of(
         task: of the file.
         wordpiece: for signatures that take ids.
         texts: of one input, or rows of all.
-        lengths: of the file.
         signatures: by name.
     """
     rows = [[text] if isinstance(text, str) else list(text) for text in texts[:MOST]]

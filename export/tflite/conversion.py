@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 CUSTOM_OPS = frozenset({"FastBertNormalize", "FastWordpieceTokenizeWithOffsets"})
 
@@ -14,26 +13,19 @@ class ConversionError(ValueError):
     """A model that cannot be written as TFLite."""
 
 
-def frozen(
-    answer: Callable[..., dict[str, tf.Tensor]], specs: Mapping[str, tf.TensorSpec]
-) -> tf.types.experimental.ConcreteFunction:
-    """`answer` of tensors by name, with all weights as constants, and with the names that freezing loses."""
-    traced = tf.function(lambda **tensors: answer(**tensors), autograph=False).get_concrete_function(**specs)
-    names = sorted(traced.structured_outputs)  # the order in which TensorFlow lays a dict out
-    constant = convert_variables_to_constants_v2(traced, lower_control_flow=False)
-    placed = [tensor.name.partition(":")[0] for tensor in constant.inputs]
-
-    def named(**tensors):
-        return dict(zip(names, constant(*(tensors[name] for name in placed)), strict=True))
-
-    return tf.function(named, autograph=False).get_concrete_function(**specs)
+def traced(answer: Callable[..., dict[str, tf.Tensor]], specs: Mapping[str, tf.TensorSpec]) -> Any:
+    """`answer` of tensors by name, as a graph whose inputs and outputs have their names."""
+    return tf.function(lambda **tensors: answer(**tensors), autograph=False).get_concrete_function(**specs)
 
 
-def convert(signatures: Mapping[str, Any], settle: Callable[[tf.lite.TFLiteConverter], None]) -> bytes:
-    """Frozen functions by name -> the bytes of a TFLite file with a signature each.
+def convert(
+    signatures: Mapping[str, Any], weights: tf.Module, settle: Callable[[tf.lite.TFLiteConverter], None]
+) -> bytes:
+    """Graphs by name -> the bytes of a TFLite file with a signature each.
 
     Args:
-        signatures: see `frozen`.
+        signatures: see `traced`.
+        weights: whose variables they read; the converter gives no value to a variable that it does not find here.
         settle: sets the converter's options for a precision.
 
     Raises:
@@ -41,7 +33,7 @@ def convert(signatures: Mapping[str, Any], settle: Callable[[tf.lite.TFLiteConve
     """
     with tempfile.TemporaryDirectory() as scratch:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(tf.Module(), scratch, dict(signatures), options)
+        tf.saved_model.save(weights, scratch, dict(signatures), options)
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=list(signatures))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.allow_custom_ops = True

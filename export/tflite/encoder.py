@@ -17,40 +17,59 @@ import tensorflow as tf
 from kbert.config import BertConfig
 from kbert.layout import BLOCKED, Padded
 
+ROLES = ("query", "key", "value")
 MODEST = -30.0  # of a padded key's score where scores are quantized: -1e4 would leave one step for all the others
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How a file holds weights and computes.
+    """How a file holds the token table, and what it computes with.
 
     Args:
-        table: (float32 [V, D], name) -> the function ids int32 [N] -> float32 [N, D].
+        table: float32 [V, D] -> a module that maps ids int32 [N] to float32 [N, D].
         blocked: added to the score of a padded key.
     """
 
-    table: Callable[[np.ndarray, str], Callable[[tf.Tensor], tf.Tensor]]
+    table: Callable[[np.ndarray], tf.Module]
     blocked: float = BLOCKED
 
 
-def whole(table: np.ndarray, name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+class Whole(tf.Module):
     """Rows of a table in float32."""
-    held = tf.constant(table, name=name)
-    return lambda ids: tf.gather(held, ids)
+
+    def __init__(self, table: np.ndarray):
+        super().__init__()
+        self.rows = tf.Variable(table, trainable=False)
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        """int32 [N] -> float32 [N, D]."""
+        return tf.gather(self.rows, ids)
 
 
-def half(table: np.ndarray, name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+class Half(tf.Module):
     """Rows of a table that is held in float16."""
-    held = tf.constant(table.astype(np.float16), name=name)
-    return lambda ids: tf.cast(tf.gather(held, ids), tf.float32)
+
+    def __init__(self, table: np.ndarray):
+        super().__init__()
+        self.rows = tf.Variable(table.astype(np.float16), trainable=False)
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        """int32 [N] -> float32 [N, D]."""
+        return tf.cast(tf.gather(self.rows, ids), tf.float32)
 
 
-def bytewise(table: np.ndarray, name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+class Bytewise(tf.Module):
     """Rows of a table that is held in int8, with a scale for each row."""
-    scales = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-12).astype(np.float32)  # [V, 1]
-    held = tf.constant(np.rint(table / scales).astype(np.int8), name=name)
-    scale = tf.constant(scales, name=f"{name}_scales")
-    return lambda ids: tf.cast(tf.gather(held, ids), tf.float32) * tf.gather(scale, ids)
+
+    def __init__(self, table: np.ndarray):
+        super().__init__()
+        scales = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-12).astype(np.float32)  # [V, 1]
+        self.rows = tf.Variable(np.rint(table / scales).astype(np.int8), trainable=False)
+        self.scales = tf.Variable(scales, trainable=False)
+
+    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
+        """int32 [N] -> float32 [N, D]."""
+        return tf.cast(tf.gather(self.rows, ids), tf.float32) * tf.gather(self.scales, ids)
 
 
 class OneLength(Padded):
@@ -61,23 +80,43 @@ class OneLength(Padded):
         self.input_mask = input_mask
 
 
-class DeviceEncoder:
+class DeviceEncoder(tf.Module):
     """`Encoder.encode_layers` of a trained encoder, for a device.
+
+    Its weights are variables of its own, so that the signatures of a file share them.
 
     Args:
         config: of the encoder.
         weights: kbert's name of a weight -> its values.
         precision: see there.
-        length: T.
     """
 
-    def __init__(self, config: BertConfig, weights: Mapping[str, np.ndarray], precision: Precision, length: int):
-        self.config, self.weights, self.precision, self.length = config, weights, precision, length
+    def __init__(self, config: BertConfig, weights: Mapping[str, np.ndarray], precision: Precision):
+        super().__init__()
+        self.config, self.blocked = config, precision.blocked
+        self.token = precision.table(weights["embeddings/token"])
+        self.segment, self.position = weights["embeddings/segment"], weights["embeddings/position"]
+        self.norms = {name: values for name, values in weights.items() if name.endswith(("/gamma", "/beta"))}
+        self.kernels: dict[str, tf.Variable] = {}
+        self.biases: dict[str, np.ndarray] = {}
+        for number in range(config.num_hidden_layers):
+            layer = f"layer_{number}"
+            for name in (f"{layer}/widen", f"{layer}/shrink", f"{layer}/attention/output"):
+                self._hold(name, weights[f"{name}/kernel"], weights[f"{name}/bias"])
+            fused = f"{layer}/attention/query_key_value"
+            thirds = (np.split(weights[f"{fused}/{part}"], 3, axis=-1) for part in ("kernel", "bias"))
+            for role, kernel, bias in zip(ROLES, *thirds, strict=True):
+                scale = 1 / math.sqrt(config.hidden_size // config.num_attention_heads) if role == "query" else 1.0
+                self._hold(f"{layer}/attention/{role}", kernel * scale, bias * scale)
+
+    def _hold(self, name: str, kernel: np.ndarray, bias: np.ndarray) -> None:
+        self.kernels[name] = tf.Variable(kernel.astype("float32"), trainable=False)
+        self.biases[name] = bias.astype("float32")
 
     def __call__(self, inputs: Mapping[str, tf.Tensor], seed=None) -> tuple[OneLength, list[tf.Tensor]]:
         """The layout of the batch, and the embeddings and every block's output, [B * T, D]."""
         mask = inputs["input_mask"]
-        bias = (1.0 - tf.cast(mask, tf.float32))[:, tf.newaxis, tf.newaxis] * self.precision.blocked  # [B, 1, 1, T]
+        bias = (1.0 - tf.cast(mask, tf.float32))[:, tf.newaxis, tf.newaxis] * self.blocked  # [B, 1, 1, T]
         x = self._embed(inputs["input_word_ids"], inputs["input_type_ids"])
         outputs = [x]
         for number in range(self.config.num_hidden_layers):
@@ -86,13 +125,11 @@ class DeviceEncoder:
         return OneLength(mask), outputs
 
     def _embed(self, ids, types):
-        token = self.precision.table(self.weights["embeddings/token"], "token")
-        segment = tf.constant(self.weights["embeddings/segment"])
-        position = self.weights["embeddings/position"][: self.length]
+        length, width = ids.shape[1], self.config.hidden_size
         flat_ids, flat_types = (tf.reshape(part, [-1]) for part in (ids, types))
-        x = token(flat_ids) + tf.gather(segment, flat_types)  # [B * T, D]
-        x = tf.reshape(x, [-1, self.length, self.config.hidden_size]) + position
-        return self._norm(tf.reshape(x, [-1, self.config.hidden_size]), "embeddings/norm")
+        x = self.token(flat_ids) + tf.gather(tf.constant(self.segment), flat_types)  # [B * T, D]
+        x = tf.reshape(x, [-1, length, width]) + self.position[:length]
+        return self._norm(tf.reshape(x, [-1, width]), "embeddings/norm")
 
     def _block(self, x, name, bias):
         x = self._norm(x + self._attend(x, f"{name}/attention", bias), f"{name}/attention_norm")
@@ -100,34 +137,26 @@ class DeviceEncoder:
         return self._norm(x + self._dense(inner, f"{name}/shrink"), f"{name}/output_norm")
 
     def _attend(self, x, name, bias):
-        heads = self.config.num_attention_heads
+        heads, length = self.config.num_attention_heads, bias.shape[-1]
         width = self.config.hidden_size // heads
-        kernels = np.split(self.weights[f"{name}/query_key_value/kernel"], 3, axis=1)
-        biases = np.split(self.weights[f"{name}/query_key_value/bias"], 3)
-        kernels[0], biases[0] = (part / math.sqrt(width) for part in (kernels[0], biases[0]))
         query, key, value = (
-            tf.transpose(tf.reshape(product(x, *part), [-1, self.length, heads, width]), [0, 2, 1, 3])
-            for part in zip(kernels, biases, strict=True)
+            tf.transpose(tf.reshape(self._dense(x, f"{name}/{role}"), [-1, length, heads, width]), [0, 2, 1, 3])
+            for role in ROLES
         )  # [B, H, T, K]
         probabilities = tf.nn.softmax(tf.matmul(query, key, transpose_b=True) + bias)  # [B, H, T, T]
         context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])  # [B, T, H, K]
         return self._dense(tf.reshape(context, [-1, heads * width]), f"{name}/output")
 
     def _dense(self, x, name):
-        return product(x, self.weights[f"{name}/kernel"], self.weights[f"{name}/bias"])
+        return tf.matmul(x, self.kernels[name]) + self.biases[name]
 
     def _norm(self, x, name):
         centred = x - tf.reduce_mean(x, -1, keepdims=True)
         variance = tf.reduce_mean(tf.square(centred), -1, keepdims=True)
         scaled = centred * tf.math.rsqrt(variance + self.config.layer_norm_eps)
-        return scaled * self.weights[f"{name}/gamma"] + self.weights[f"{name}/beta"]
+        return scaled * self.norms[f"{name}/gamma"] + self.norms[f"{name}/beta"]
 
     def _activate(self, x):
         if self.config.hidden_act == "relu":
             return tf.nn.relu(x)
         return tf.nn.gelu(x, approximate=self.config.hidden_act == "gelu_tanh")
-
-
-def product(x: tf.Tensor, kernel: np.ndarray, bias: np.ndarray) -> tf.Tensor:
-    """x W + b, [N, D] -> [N, F]."""
-    return tf.matmul(x, kernel) + bias

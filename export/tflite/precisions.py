@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
-from export.tflite.encoder import MODEST, Precision, bytewise, half, whole
+from export.tflite.encoder import MODEST, Bytewise, Half, Precision, Whole
 
 Examples = Callable[[], Iterator]
 
@@ -53,10 +53,10 @@ def calibrated(converter: tf.lite.TFLiteConverter, examples: Examples | None) ->
 
 PRECISIONS: Mapping[str, Numbers] = MappingProxyType(
     {
-        "float32": Numbers(Precision(whole), as_it_is, 1e-4),
-        "float16": Numbers(Precision(half), halved, 1e-2),
-        "int8": Numbers(Precision(bytewise), dynamic, 0.1),
-        "int8-full": Numbers(Precision(bytewise, MODEST), calibrated, 0.3, calibrated=True),
+        "float32": Numbers(Precision(Whole), as_it_is, 1e-4),
+        "float16": Numbers(Precision(Half), halved, 1e-2),
+        "int8": Numbers(Precision(Bytewise), dynamic, 0.1),
+        "int8-full": Numbers(Precision(Bytewise, MODEST), calibrated, 0.3, calibrated=True),
     }
 )
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.serving import ID_TENSORS
-from export.tflite.conversion import frozen
+from export.tflite.conversion import traced
 from export.tflite.encoder import DeviceEncoder, Precision
 from export.tflite.rows import DeviceTokenizer
 from export.tflite.tasks import DeviceTask
@@ -25,45 +25,41 @@ def named(name: str, length: int, lengths: Sequence[int]) -> str:
     return name if len(lengths) == 1 else f"{name}_{length}"
 
 
-def text_signatures(
-    task: DeviceTask, tokenizer: DeviceTokenizer, lengths: Sequence[int], precision: Precision
-) -> dict[str, Any]:
+def text_signatures(task: DeviceTask, tokenizer: DeviceTokenizer, lengths: Sequence[int]) -> dict[str, Any]:
     """`serving_default`, strings -> answers, and `from_ids`, ids -> answers, of each length; and `tokenize`, strings ->
     rows of the greatest length, which says how long texts are.
     """
     texts = {name: tf.TensorSpec([None], tf.string, name) for name in task.inputs}
 
+    def rows_of(strings, length):
+        return task.rows(tokenizer, [strings[name] for name in task.inputs], length)
+
     def tokenize(**strings):
-        rows = task.rows(tokenizer, [strings[name] for name in task.inputs], max(lengths))
+        rows = rows_of(strings, max(lengths))
         places = {"start": rows.starts, "end": rows.ends} if task.places else {}
         return {**dict(zip(ID_TENSORS, rows[:3], strict=True)), **places}
 
     found = {}
     for length in lengths:
-        with encoding(task.model, precision, length):
 
-            def serve(length=length, **strings):
-                rows = task.rows(tokenizer, [strings[name] for name in task.inputs], length)
-                return task.placed(task.answer(dict(zip(ID_TENSORS, rows[:3], strict=True))), rows)
+        def serve(length=length, **strings):
+            rows = rows_of(strings, length)
+            return task.placed(task.answer(dict(zip(ID_TENSORS, rows[:3], strict=True))), rows)
 
-            found[named("serving_default", length, lengths)] = frozen(serve, texts)
-            found[named("from_ids", length, lengths)] = from_ids(task, length, None)
-    return {**found, "tokenize": frozen(tokenize, texts)}
+        found[named("serving_default", length, lengths)] = traced(serve, texts)
+        found[named("from_ids", length, lengths)] = from_ids(task, length, None)
+    return {**found, "tokenize": traced(tokenize, texts)}
 
 
-def id_signatures(task: DeviceTask, lengths: Sequence[int], precision: Precision) -> dict[str, Any]:
+def id_signatures(task: DeviceTask, lengths: Sequence[int]) -> dict[str, Any]:
     """`serving_default`, ids of one text -> answers, of each length."""
-    found = {}
-    for length in lengths:
-        with encoding(task.model, precision, length):
-            found[named("serving_default", length, lengths)] = from_ids(task, length, 1)
-    return found
+    return {named("serving_default", length, lengths): from_ids(task, length, 1) for length in lengths}
 
 
 def from_ids(task: DeviceTask, length: int, texts: int | None) -> Any:
     """The three id tensors int32 [texts, length] -> answers; None stands for any number of texts."""
     specs = {name: tf.TensorSpec([texts, length], tf.int32, name) for name in ID_TENSORS}
-    return frozen(lambda **ids: task.answer(ids) if texts is None else in_numbers(task.answer(ids)), specs)
+    return traced(lambda **ids: task.answer(ids) if texts is None else in_numbers(task.answer(ids)), specs)
 
 
 def in_numbers(answers: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -72,12 +68,15 @@ def in_numbers(answers: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 @contextlib.contextmanager
-def encoding(model: keras.Model, precision: Precision, length: int) -> Iterator[None]:
-    """While the block runs, the model's encoder is that of a device for rows of this length."""
+def on_device(model: keras.Model, precision: Precision) -> Iterator[DeviceEncoder]:
+    """While the block runs, graphs of the model have a device's encoder, and its head's weights as constants."""
     arrays = {name: np.asarray(keras.ops.convert_to_tensor(weight)) for name, weight in merged_weights(model).items()}
-    encoder = model.encoder
-    encoder.encode_layers = DeviceEncoder(encoder.config, arrays, precision, length)
+    own = {weight.path for weight in model.encoder.weights}
+    heads = [weight for weight in model.weights if weight.path not in own or "pooler/" in weight.path]
+    encoder = DeviceEncoder(model.encoder.config, arrays, precision)
+    model.encoder.encode_layers = encoder
     try:
-        yield
+        with keras.StatelessScope([(weight, tf.constant(arrays[weight.path])) for weight in heads]):
+            yield encoder
     finally:
-        del encoder.encode_layers
+        del model.encoder.encode_layers

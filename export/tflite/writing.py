@@ -14,7 +14,7 @@ from export.tflite.conversion import convert
 from export.tflite.parity import check_parity
 from export.tflite.precisions import PRECISIONS
 from export.tflite.rows import DeviceTokenizer
-from export.tflite.signatures import id_signatures, named, text_signatures
+from export.tflite.signatures import id_signatures, named, on_device, text_signatures
 from export.tflite.tasks import TASKS, DeviceTask
 from kbert.whole_files import beside
 from pipelines import WordPiece
@@ -78,12 +78,13 @@ def tflite(
     lengths = check_lengths(lengths, model.tokenizer_spec["max_positions"], input)
     task = TASKS[model.task](model, wordpiece, **settings)
     tokenizer = DeviceTokenizer(wordpiece) if input == "text" else None
-    if tokenizer is not None:
-        signatures = text_signatures(task, tokenizer, lengths, numbers.encoder)
-    else:
-        signatures = id_signatures(task, lengths, numbers.encoder)
-    examples = examples_of(task, wordpiece, calibration, lengths, signatures) if numbers.calibrated else None
-    content = convert(signatures, lambda converter: numbers.settle(converter, examples))
+    with on_device(model, numbers.encoder) as encoder:
+        if tokenizer is not None:
+            signatures = text_signatures(task, tokenizer, lengths)
+        else:
+            signatures = id_signatures(task, lengths)
+    examples = examples_of(task, wordpiece, calibration, signatures) if numbers.calibrated else None
+    content = convert(signatures, encoder, lambda converter: numbers.settle(converter, examples))
     answering = {
         named(name, length, lengths): length
         for name in ("serving_default", "from_ids")
