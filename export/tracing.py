@@ -1,6 +1,7 @@
 """Tracing for serving: a model's answer as a graph with as little in it as TensorFlow will have."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -9,9 +10,25 @@ import tensorflow as tf
 SMALL = 1 << 14  # elements: biases and norms are below it, matrices of any size worth naming above
 
 
-def trace(
-    answer: Callable[..., dict[str, tf.Tensor]], model: keras.Model, specs: Sequence[tf.TensorSpec]
-) -> Callable[..., dict[str, tf.Tensor]]:
+@dataclass
+class Traced:
+    """A traced answer: tensors -> tensors by name.
+
+    Args:
+        pruned: the graph as a function of tensors and of what it captured.
+        names: of its outputs, in order.
+        captured: handles of the variables that it reads; others of the same shapes may be put in their places.
+    """
+
+    pruned: Callable[..., Sequence[tf.Tensor]]
+    names: tuple[str, ...]
+    captured: list[tf.Tensor]
+
+    def __call__(self, *tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(zip(self.names, self.pruned(*tensors, *self.captured), strict=True))
+
+
+def trace(answer: Callable[..., dict[str, tf.Tensor]], model: keras.Model, specs: Sequence[tf.TensorSpec]) -> Traced:
     """`answer` as a graph: small weights are constants, which cost no operation to read and can be folded; matrices are
     variables, which all signatures share and which loading a SavedModel neither copies nor lays out again.
 
@@ -30,12 +47,12 @@ def trace(
             return answer(*tensors)
 
     traced = tf.function(lean, autograph=False).get_concrete_function(*specs)
-    names = sorted(traced.structured_outputs)  # the order in which TensorFlow lays a dict out
+    names = tuple(sorted(traced.structured_outputs))  # the order in which TensorFlow lays a dict out
     graph = without_gradients(traced.graph.as_graph_def())
     pruned = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), []).prune(
         [tensor.name for tensor in traced.inputs], [tensor.name for tensor in traced.outputs]
     )
-    return lambda *tensors: dict(zip(names, pruned(*tensors, *traced.captured_inputs), strict=True))
+    return Traced(pruned, names, list(traced.captured_inputs))
 
 
 def is_small(weight: keras.Variable) -> bool:

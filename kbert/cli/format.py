@@ -47,6 +47,10 @@ class Format:
     def __init__(self, options: Any):
         self.options = options
 
+    def path(self, out: Path) -> Path:
+        """What is written where `--out` names `out`."""
+        return out
+
     def check(self, run: Path, out: Path) -> None:
         """Raises WrongUse or ValueError for what is wrong whatever the RUN holds, before anything slow."""
 
