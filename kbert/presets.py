@@ -18,7 +18,7 @@ from kbert.config import FILE_NAMES, SIZES, BertConfig
 from kbert.saving import save_preset
 from kbert.tokenizer_settings import VOCABULARY, count_entries, read_tokenizer
 from kbert.weights.assign import assign, check_shapes
-from kbert.weights.table import shapes
+from kbert.weights.table import HEADS, shapes
 
 __all__ = ["Preset", "assign", "convert", "open_preset", "save_preset"]
 
@@ -113,15 +113,17 @@ def convert(
     layout: str | None = None,
     lowercase: bool | None = None,
     overwrite: bool = False,
+    heads: bool = True,
 ) -> Preset:
-    """Write a preset in another layout, tensor for tensor, heads included.
+    """Write a preset in another layout, tensor for tensor.
 
     Args:
         source: anything that `open_preset` takes and that has weights.
         target: folder to write; see `kbert.saving.save_preset`.
-        layout: "huggingface" or "google"; by default the one that the source is not in.
-        lowercase: for a Google folder of which nothing tells whether it is cased.
+        layout: "huggingface", "google" or "keras_hub"; by default Google's for Hugging Face's, which others become.
+        lowercase: for a folder of which nothing tells whether it is cased.
         overwrite: replace the files of an earlier preset.
+        heads: take what sits on the encoder along; KerasHub's backbone has no place for it.
 
     Returns:
         The preset written, opened.
@@ -136,9 +138,15 @@ def convert(
     if arrays is None:
         raise ValueError(f"Only a preset with weights can be converted; got {preset.source!r}, which has random ones.")
     check_shapes(shapes(preset.config), arrays, absent=("pooler/",), source=preset.source)
+    arrays = arrays if heads else {name: array for name, array in arrays.items() if not name.startswith(HEADS)}
     layout = layout or ("google" if preset.layout == "huggingface" else "huggingface")
-    labels = None if "id2label" in preset.config.extras() else preset.labels  # a config keeps its own
-    save_preset(target, preset.config, arrays, preset.tokenizer, labels=labels, layout=layout, overwrite=overwrite)
+    if layout == "keras_hub":
+        from kbert.weights import keras_hub_preset
+
+        keras_hub_preset.save(target, preset.config, arrays, preset.tokenizer, overwrite=overwrite)
+    else:
+        labels = None if "id2label" in preset.config.extras() else preset.labels  # a config keeps its own
+        save_preset(target, preset.config, arrays, preset.tokenizer, labels=labels, layout=layout, overwrite=overwrite)
     return open_preset(target)
 
 
@@ -161,6 +169,7 @@ def _open_folder(
         from kbert.weights import keras_hub
 
         config, own = keras_hub.config(_json(folder / "config.json")), folder / keras_hub.VOCABULARY
+        lowercase = keras_hub.lowercase(folder) if lowercase is None else lowercase
     else:
         config, own = BertConfig.read(folder / FILE_NAMES[layout], layout=layout), folder / VOCABULARY
     path = own if vocabulary is None else Path(vocabulary)

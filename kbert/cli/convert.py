@@ -14,15 +14,20 @@ def convert(
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")],
     layout: Annotated[
-        Literal["huggingface", "google"] | None, typer.Option(help="Of DIR; else the one that SOURCE is not in.")
+        Literal["huggingface", "google", "keras_hub"] | None,
+        typer.Option("--to", "--layout", help="Layout of DIR; else google for huggingface, huggingface for others."),
     ] = None,
     lowercase: Annotated[bool | None, typer.Option("--lowercase/--cased", help="Where SOURCE does not say.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the preset that is in DIR.")] = False,
+    without_heads: Annotated[
+        bool, typer.Option("--without-heads", help="The encoder alone: keras_hub has no place for what is on it.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Rewrite weights in another layout.
 
-    Hugging Face's and Google's, with config and vocabulary.
+    Hugging Face's, Google's TensorFlow 1 checkpoints and KerasHub's presets, with config and vocabulary, tensor for
+    tensor.
 
     \b
     Example:
@@ -30,6 +35,7 @@ def convert(
     """
     from kbert import presets
 
-    made = presets.convert(source, folder, layout=layout, lowercase=lowercase, overwrite=overwrite)
+    given = {"layout": layout, "lowercase": lowercase, "overwrite": overwrite, "heads": not without_heads}
+    made = presets.convert(source, folder, **given)
     result = {"source": source, "folder": str(folder), "layout": made.layout}
     show(result, [f"{folder}: {source} in {made.layout}'s layout"], as_json)

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from kbert.cli.errors import WrongUse
 from kbert.cli.format import Asked
 from kbert.cli.formats import FORMATS, FormatOptions
 from kbert.cli.grouping import grouped
-from kbert.cli.output import Json, show
+from kbert.cli.output import Json, existing, show
 from kbert.cli.own_options import options_of
 
 Option = typer.Option
@@ -17,9 +18,14 @@ Option = typer.Option
 @grouped
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that kbert finetune or pretrain wrote.")],
-    format: Annotated[Literal[tuple(FORMATS)], Option(help="What to write.")],
-    out: Annotated[Path, Option(help="What to write, a folder or a file as the format is; new, or an empty folder.")],
     specific: FormatOptions,
+    format: Annotated[Literal[tuple(FORMATS)] | None, Option(help="What to write.")] = None,
+    out: Annotated[
+        Path | None, Option(help="Where: a folder or a file, as the format is; new, or an empty folder.")
+    ] = None,
+    compare: Annotated[
+        Path | None, Option(help="Labelled file: print what each format is worth on it, and write nothing.")
+    ] = None,
     max_length: Annotated[int | None, Option(min=3, help="Most tokens of a text, else that of the run.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace what is at --out.")] = False,
     as_json: Json = False,
@@ -31,8 +37,16 @@ def export(
     \b
     Example:
       kbert export runs/first --format saved_model --out served/1
+      kbert export runs/first --compare dev.tsv
     """
+    if compare is not None:
+        print_table(run, compare, max_length, as_json)
+        return
+    for value, option in ((format, "--format"), (out, "--out")):
+        if value is None:
+            raise WrongUse(f"Missing option '{option}'. kbert export --help lists the options.")
     wanted = FORMATS[format](options_of(FORMATS, format, specific, "--format"))
+    out = wanted.path(out)
     check_free(out, wanted.one_file, overwrite)
     wanted.check(run, out)
 
@@ -46,6 +60,27 @@ def export(
     size = sum(path.stat().st_size for path in files if path.is_file())
     result = {"out": str(out), "format": format, **facts, "bytes": size}
     show(result, wanted.lines(result), as_json)
+
+
+def print_table(run: Path, dev: Path, max_length: int | None, as_json: bool) -> None:
+    """What each format of a RUN is worth on a labelled file: size, figure, time of one question, questions a second."""
+    import sys
+    from dataclasses import asdict
+
+    from kbert.cli import comparing
+    from kbert.cli.quiet import quiet
+    from kbert.cli.trained import open_trained
+
+    existing(dev, "--compare")
+    task, model = open_trained(run, "kbert export --compare")
+    asked = Asked(run, task, model, run, max_length or task.max_length, overwrite=False)
+    left_out: list[str] = []
+    with quiet():
+        figure, found = comparing.compare(comparing.usual_forms(FORMATS), asked, dev, say=left_out.append)
+    for line in left_out:
+        print(line, file=sys.stderr)
+    result = {"run": str(run), "figure": figure, "formats": [asdict(one) for one in found], "left_out": left_out}
+    show(result, comparing.lines(figure, found), as_json)
 
 
 def check_free(out: Path, one_file: bool, overwrite: bool) -> None:

@@ -4,6 +4,7 @@ Names are the paths of its variables. Its queries, keys and values stay split in
 and a layer norm epsilon of 1e-12.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,13 +105,35 @@ def backbone(folder: str | os.PathLike[str], config: BertConfig) -> Any:
         raise FileNotFoundError(
             f"A KerasHub preset keeps its weights in {weights}, which is not there. Fetch it again."
         )
+    built = library(folder).models.BertBackbone(**numbers(config))
+    built.load_weights(str(weights))
+    return built
+
+
+def library(folder: str | os.PathLike[str]) -> Any:
+    """The package keras_hub, for what is in, or will be in, a folder.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
     try:
         import keras_hub
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"A KerasHub preset is opened by keras_hub; got {folder} and no keras_hub. Run: pip install keras-hub."
         ) from error
-    numbers = {theirs: getattr(config, ours) for ours, theirs in SETTINGS.items()}
-    built = keras_hub.models.BertBackbone(**numbers)
-    built.load_weights(str(weights))
-    return built
+    return keras_hub
+
+
+def numbers(config: BertConfig) -> dict[str, Any]:
+    """The arguments of a BertBackbone with a config's sizes."""
+    return {theirs: getattr(config, ours) for ours, theirs in SETTINGS.items()}
+
+
+def lowercase(folder: str | os.PathLike[str]) -> bool | None:
+    """Whether a preset's own tokenizer.json lower-cases; None where there is none."""
+    path = Path(folder) / "tokenizer.json"
+    if not path.is_file():
+        return None
+    said = json.loads(path.read_text("utf-8")).get("config", {})
+    return bool(said.get("lowercase", False))
