@@ -1,6 +1,7 @@
 """The sections of RESULTS.md in their order: `python -m benchmarks --only NAME` measures one."""
 
 from benchmarks.figures import KBERT
+from benchmarks.litert_sections import LITERT
 from benchmarks.plan import (
     BFLOAT16,
     EXPORT,
@@ -74,4 +75,5 @@ SECTIONS = {
     ),
     **PRETRAINING,
     **TASKS,
+    **LITERT,
 }
