@@ -38,7 +38,8 @@ def first(layout: Layout, tokens, input_mask):
 def largest(layout: Layout, tokens, input_mask):
     """In each place of a vector the largest number of all tokens: [N, D] -> float32 [B, D]; args as those of `mean`."""
     rows = layout.to_rows(ops.cast(tokens, "float32"), tokens.shape[-1])  # [B, T, D]
-    return ops.max(ops.where(ops.cast(input_mask, "bool")[:, :, None], rows, -1e30), axis=1)
+    lowest = -1e30  # also where Keras starts, which else refuses a batch of no texts
+    return ops.max(ops.where(ops.cast(input_mask, "bool")[:, :, None], rows, lowest), axis=1, initial=lowest)
 
 
 POOLINGS: Mapping[str, Callable] = MappingProxyType({"mean": mean, "cls": first, "max": largest})

@@ -14,7 +14,9 @@ import tensorflow as tf
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
 from kbert.tasks.classify import Classifier
+from kbert.tasks.embed import Embedder
 from kbert.tasks.multilabel import MultiLabelClassifier
+from kbert.tasks.qa import SpanReader
 from kbert.tasks.regress import Regressor
 from kbert.tasks.tag import Tagger
 
@@ -87,6 +89,13 @@ CASES = {
         arguments={"labels": LABELS, "crf": True},
         head={"classifier/kernel": (D, C), "classifier/bias": (C,), "crf/transitions": (C, C)},
     ),
+    "reader": Case(
+        SpanReader,
+        lambda y: tf.stack([y["start_logits"][:, 0], y["end_logits"][:, 0]], 1),
+        lambda y: tf.stack([y["start_logits"], y["end_logits"]], 2),
+        head={"span/kernel": (D, 2), "span/bias": (2,)},
+    ),
+    "embedder": Case(Embedder, lambda y: y, arguments={"pooling": "max", "normalize": False}),
 }
 every_model = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_trained_model = pytest.mark.parametrize(
