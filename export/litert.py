@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from export.litert_answers import READERS
-from export.litert_files import open_interpreter, read_about, read_files
+from export.litert_files import open_interpreter, read_about, read_file
 
 ID_TENSORS = ("input_word_ids", "input_mask", "input_type_ids")
 
@@ -54,7 +54,7 @@ class LitertRunner:
         if takes_text:
             self._tokenize = interpreter.get_signature_runner("tokenize")
         else:
-            self._tokenize = exact_tokenizer(read_files(path)["vocab.txt"].splitlines(), self.about)
+            self._tokenize = exact_tokenizer(read_file(path, "vocab.txt").removesuffix("\n").split("\n"), self.about)
         self._at_once = None if takes_text else 1  # MediaPipe's files have rows of one text
 
     def __call__(self, *columns: Sequence[str]) -> dict[str, np.ndarray]:

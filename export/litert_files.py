@@ -11,6 +11,7 @@ import io
 import json
 import sys
 import zipfile
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -42,6 +43,12 @@ def registrar() -> ModuleType:
     return module
 
 
+def text_operations() -> list[Callable]:
+    """The functions that add the two operations of TensorFlow Text to an interpreter."""
+    library = registrar()
+    return [library.AddFastBertNormalize, library.AddFastWordpieceTokenize]
+
+
 def folder_of(package: str) -> Path:
     """Where an installed package lies, without importing it."""
     spec: ModuleSpec | None = find_spec(package)
@@ -59,9 +66,7 @@ def open_interpreter(model: str | Path | bytes, threads: int | None = None):
     from ai_edge_litert.interpreter import InterpreterWithCustomOps
 
     source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
-    ops = registrar()
-    adders = [ops.AddFastBertNormalize, ops.AddFastWordpieceTokenize]
-    return InterpreterWithCustomOps(custom_op_registerers=adders, num_threads=threads, **source)
+    return InterpreterWithCustomOps(custom_op_registerers=text_operations(), num_threads=threads, **source)
 
 
 def with_files(content: bytes, files: dict[str, str]) -> bytes:
@@ -73,12 +78,18 @@ def with_files(content: bytes, files: dict[str, str]) -> bytes:
     return packed.getvalue()
 
 
-def read_files(path: str | Path) -> dict[str, str]:
-    """The texts that are packed in a TFLite file, by name; {} where there are none."""
+def file_names(path: str | Path) -> list[str]:
+    """The files that are packed in a TFLite file."""
     if not zipfile.is_zipfile(path):
-        return {}
+        return []
     with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name).decode() for name in archive.namelist()}
+        return archive.namelist()
+
+
+def read_file(path: str | Path, name: str) -> str:
+    """One of the texts that are packed in a TFLite file."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name).decode()
 
 
 def read_about(path: str | Path) -> dict[str, Any]:
@@ -90,10 +101,10 @@ def read_about(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"A TFLite file is one that exists; got {path}.")
-    files = read_files(path)
+    files = file_names(path)
     if ABOUT not in files:
         raise ValueError(
             f"kbert asks TFLite files that say what they answer in their {ABOUT}; {path} has "
             f"{', '.join(files) or 'no files in it'}. Write one with kbert export --format tflite."
         )
-    return json.loads(files[ABOUT])
+    return json.loads(read_file(path, ABOUT))

@@ -46,18 +46,6 @@ class Whole(tf.Module):
         return tf.gather(self.rows, ids)
 
 
-class Half(tf.Module):
-    """Rows of a table that is held in float16."""
-
-    def __init__(self, table: np.ndarray):
-        super().__init__()
-        self.rows = tf.Variable(table.astype(np.float16), trainable=False)
-
-    def __call__(self, ids: tf.Tensor) -> tf.Tensor:
-        """int32 [N] -> float32 [N, D]."""
-        return tf.cast(tf.gather(self.rows, ids), tf.float32)
-
-
 class Bytewise(tf.Module):
     """Rows of a table that is held in int8, with a scale for each row."""
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from export.litert_files import open_interpreter
 from export.parity import TEXTS, ParityError
 from export.serving import ID_TENSORS
-from export.tflite.precisions import far
+from export.tflite.precisions import far, far_vectors
 from export.tflite.rows import ExactTokenizer
 from export.tflite.signatures import in_numbers
 from export.tflite.tasks import DeviceTask
@@ -89,7 +89,8 @@ def compare(
         same = answer.shape == values.shape and answer.dtype.kind == expected.dtype.kind
         difference = 0.0
         if same and expected.dtype.kind == "f":
-            difference = far(answer[rows], expected)
+            measure = far_vectors if name == "embedding" else far
+            difference = measure(answer[rows], expected)
             same = difference <= tolerance  # NaN is neither more nor less than the tolerance: it must fail too
         elif same and tolerance < LOOSE:
             same = bool((answer[rows] == expected).all())

@@ -7,7 +7,8 @@ from types import MappingProxyType
 import numpy as np
 import tensorflow as tf
 
-from export.tflite.encoder import MODEST, Bytewise, Half, Precision, Whole
+from export.litert_files import text_operations
+from export.tflite.encoder import MODEST, Bytewise, Precision, Whole
 
 Examples = Callable[[], Iterator]
 
@@ -19,7 +20,8 @@ class Numbers:
     Args:
         encoder: how tables are held, and what stands at padding.
         settle: sets a converter's options, given examples of what it is asked.
-        tolerance: of a probability, or of another number as a share of its size where that is over 1.
+        tolerance: of a probability, of another number as a share of its size where that is over 1, of a vector's
+            direction as in `far_vectors`.
         calibrated: needs examples.
     """
 
@@ -34,7 +36,7 @@ def as_it_is(converter: tf.lite.TFLiteConverter, examples: Examples | None) -> N
 
 
 def halved(converter: tf.lite.TFLiteConverter, examples: Examples | None) -> None:
-    """Weights in float16; a CPU computes in float32."""
+    """Weights, the token table among them, in float16; a CPU computes in float32."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
@@ -48,13 +50,14 @@ def calibrated(converter: tf.lite.TFLiteConverter, examples: Examples | None) ->
     """As `dynamic`, and what flows between operations is int8 too, in ranges that examples showed."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = examples
+    converter.target_spec._experimental_custom_op_registerers = text_operations()  # there is no other way to name them
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
 
 
 PRECISIONS: Mapping[str, Numbers] = MappingProxyType(
     {
         "float32": Numbers(Precision(Whole), as_it_is, 1e-4),
-        "float16": Numbers(Precision(Half), halved, 1e-2),
+        "float16": Numbers(Precision(Whole), halved, 1e-2),
         "int8": Numbers(Precision(Bytewise), dynamic, 0.1),
         "int8-full": Numbers(Precision(Bytewise, MODEST), calibrated, 0.3, calibrated=True),
     }
@@ -68,3 +71,13 @@ def far(answer: np.ndarray, right: np.ndarray) -> float:
     0.25
     """
     return float((np.abs(answer - right) / np.maximum(np.abs(right), 1.0)).max(initial=0.0))
+
+
+def far_vectors(answer: np.ndarray, right: np.ndarray) -> float:
+    """The largest distance of vectors [B, D] as a share of their length, halved: 1 is the opposite vector.
+
+    >>> far_vectors(np.array([[0.0, -2.0]]), np.array([[0.0, 2.0]]))
+    1.0
+    """
+    lengths = np.maximum(np.linalg.norm(right, axis=1), 1e-12)
+    return float((np.linalg.norm(answer - right, axis=1) / lengths).max(initial=0.0) / 2)

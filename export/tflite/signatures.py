@@ -72,7 +72,11 @@ def on_device(model: keras.Model, precision: Precision) -> Iterator[DeviceEncode
     """While the block runs, graphs of the model have a device's encoder, and its head's weights as constants."""
     arrays = {name: np.asarray(keras.ops.convert_to_tensor(weight)) for name, weight in merged_weights(model).items()}
     own = {weight.path for weight in model.encoder.weights}
-    heads = [weight for weight in model.weights if weight.path not in own or "pooler/" in weight.path]
+    heads = [
+        weight
+        for weight in model.weights
+        if weight.path in arrays and (weight.path not in own or "pooler/" in weight.path)
+    ]
     encoder = DeviceEncoder(model.encoder.config, arrays, precision)
     model.encoder.encode_layers = encoder
     try:

@@ -28,7 +28,7 @@ class DeviceTask:
         model: in float32.
         wordpiece: the tokenizer that it was trained with.
         pair: each answer is for two texts.
-        settings: of the task's serving that say nothing to a device: a long text is cut.
+        window, merge: of the SavedModel's serving; a device sees a long text as far as a row goes.
 
     Attributes:
         inputs: names of the strings.
@@ -37,7 +37,14 @@ class DeviceTask:
 
     places = False  # whether answers hold places of the text
 
-    def __init__(self, model: keras.Model, wordpiece: WordPiece, pair: bool = False, **settings):
+    def __init__(
+        self,
+        model: keras.Model,
+        wordpiece: WordPiece,
+        pair: bool = False,
+        window: int | None = None,
+        merge: str | None = None,
+    ):
         self.model = model
         self.inputs: Sequence[str] = ("text_a", "text_b") if pair else ("text",)
         self.facts: Mapping[str, Any] = {}
@@ -102,7 +109,7 @@ class Tag(DeviceTask):
 
     places = True
 
-    def __init__(self, model: keras.Model, wordpiece: WordPiece, **settings):
+    def __init__(self, model: keras.Model, wordpiece: WordPiece, window: int | None = None):
         super().__init__(model, wordpiece)
         self.decode = Decoder(model)
         self.goes_on, self.specials = continues(wordpiece.vocabulary), (wordpiece.cls_id, wordpiece.sep_id)
@@ -133,7 +140,7 @@ class QuestionAnswering(DeviceTask):
         max_query_length: int = MAX_QUERY_LENGTH,
         n_best_size: int = N_BEST_SIZE,
         max_answer_length: int = MAX_ANSWER_LENGTH,
-        **settings,
+        doc_stride: int | None = None,
     ):
         super().__init__(model, wordpiece)
         self.inputs = ("question", "context")
