@@ -2,7 +2,7 @@
 
 modules.json                 the parts in their order: the encoder, pooling, and Normalize where vectors have length 1
 1_Pooling/config.json        which pooling
-sentence_bert_config.json    most tokens of a text
+sentence_bert_config.json    most tokens of a text; else tokenizer_config.json tells
 
 Layout: UKPLab/sentence-transformers, `SentenceTransformer.save` and `models/Pooling.py`.
 """
@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from kbert.tokenizer_settings import TOKENIZER_CONFIG
 
 MODULES, POOLING, LENGTH = "modules.json", "1_Pooling", "sentence_bert_config.json"
 _KEYS: Mapping[str, str] = MappingProxyType(
@@ -48,12 +50,17 @@ def read(folder: str | Path | None) -> dict[str, Any]:
                 "Its vectors would be others without that part: embed with sentence-transformers."
             )
     length = _json(folder / LENGTH, dict).get("max_seq_length") if (folder / LENGTH).is_file() else None
+    if not length and (folder / TOKENIZER_CONFIG).is_file():  # where later versions write it
+        length = _json(folder / TOKENIZER_CONFIG, dict).get("model_max_length")
     return {**said, **({"max_length": int(length)} if length else {})}
 
 
 def _pooling(path: Path) -> str:
     said = _json(path, dict)
     modes = [key for key, value in said.items() if key.startswith("pooling_mode_") and value]
+    named = said.get("pooling_mode")  # one name or several, which later versions write
+    if named is not None:
+        modes = [_KEYS.get(mode, mode) for mode in ([named] if isinstance(named, str) else named)]
     found = [name for name, key in _KEYS.items() if key in modes]
     if len(modes) != 1 or not found:
         raise ValueError(

@@ -52,16 +52,19 @@ def test_versions_follow_one_another_in_eight_bits_and_batched(run, tmp_path, ca
     asked = tmp_path / "asked.txt"
     asked.write_text("the cat sat\nunhappy\n")
     answers = []
-    for folder in (run, tmp_path / "tone" / "1", tmp_path / "tone" / "2"):
+    for folder in (run, tmp_path / "tone" / "1", tmp_path / "tone" / "2", tmp_path / "tone"):
         assert main(["predict", str(folder), "--input", str(asked)]) == 0
         answers.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
     assert answers[0] == answers[1] and len(answers[2]) == 2
+    assert answers[3] == answers[2]  # the last version
 
 
 def test_the_hubs_pair_and_the_folder_for_transformers(run, tmp_path, capsys):
     assert export(run, tmp_path / "pair", "--format", "hub", "--json") == 0
     assert last_json(capsys)["seq_length"] == P
     assert {path.name for path in (tmp_path / "pair").iterdir()} == {"preprocess", "encoder", "README.md"}
+    assert main(["predict", str(tmp_path / "pair" / "encoder"), "--input", str(run / "vocab.txt")]) == 1
+    assert "input_word_ids int32" in (told := capsys.readouterr().err) and "Write one with kbert export" in told
     assert export(run, tmp_path / "theirs", "--format", "huggingface", "--license", "mit") == 0
     assert "huggingface" in capsys.readouterr().out
     assert "license: mit" in (tmp_path / "theirs" / "README.md").read_text("utf-8")

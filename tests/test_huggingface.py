@@ -105,6 +105,23 @@ def test_an_embedder_has_the_layout_of_sentence_transformers(folders):
     assert not (folders["classify"] / "modules.json").exists()
 
 
+def test_files_of_later_sentence_transformers_are_read(folders, tmp_path):
+    """Of version 6, where poolings have one key, modules other places, and the tokenizer tells the length."""
+    folder = shutil.copytree(folders["embed"], tmp_path / "later")
+    (folder / "1_Pooling" / "config.json").write_text('{"embedding_dimension": 12, "pooling_mode": "cls"}')
+    (folder / "sentence_bert_config.json").write_text("{}")
+    kinds = ("base.modules.transformer.Transformer", "sentence_transformer.modules.pooling.Pooling")
+    parts = [
+        {"type": f"sentence_transformers.{kind}", "path": path}
+        for kind, path in zip(kinds, ("", "1_Pooling"), strict=True)
+    ]
+    (folder / "modules.json").write_text(json.dumps(parts))
+    assert sentence_transformers.read(folder) == {"pooling": "cls", "normalize": False, "max_length": P}
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": ["cls", "lasttoken"]}')
+    with pytest.raises(ValueError, match="got pooling_mode_cls_token, lasttoken"):
+        sentence_transformers.read(folder)
+
+
 @every_model
 def test_the_card_has_a_header_and_says_how_to_call(folders, name):
     text = (folders[name] / "README.md").read_text("utf-8")

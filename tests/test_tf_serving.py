@@ -5,6 +5,8 @@ B texts, T tokens.
 
 import json
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -74,6 +76,16 @@ def test_configs_that_somebody_changed_are_kept(model, tmp_path):
 def test_a_folder_of_another_name_has_nothing_beside(model, tmp_path):
     export.saved_model(model, tmp_path / "out", max_length=MAX_LENGTH)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_saved_model_cli_runs_it(served, tmp_path):
+    code = "import tensorflow_text\nfrom tensorflow.python.tools.saved_model_cli import main\nmain()"
+    words = ["run", "--dir", str(served / "1"), "--tag_set", "serve", "--signature_def", "serving_default"]
+    words += ["--input_exprs", "text=[b'the cat sat']", "--outdir", str(tmp_path)]
+    run = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    right = ask(tf.saved_model.load(str(served / "1")), ["the cat sat"])["scores"]
+    np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), right, atol=1e-6)
 
 
 # Warm-up

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported_models import MODELS, make
+from exported_models import make
 from saved_model_cases import ODD_TEXTS, ask, expected
 
 import export
@@ -102,8 +102,8 @@ def test_a_session_reads_it_as_tensorflow_serving_does(folders):
     np.testing.assert_allclose(scores, right, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_task_is_exported_so(tiny_vocabulary, name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["tag", "choice", "embed", "masks"])
+def test_other_tasks_are_exported_so(tiny_vocabulary, name, tmp_path, monkeypatch):
     monkeypatch.setattr(tracing, "SMALL", 100)
     model = make(name, tiny_vocabulary)
     out = export.saved_model(model, tmp_path / "out", precision="int8")

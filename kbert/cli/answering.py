@@ -73,7 +73,7 @@ def open_answerer(source: Path, engine: str | None = None, threads: int | None =
     """What is in a folder or a file, ready to answer.
 
     Args:
-        source: a RUN, a SavedModel or a TFLite file.
+        source: a RUN, a SavedModel, a folder of versions of one, of which the last is asked, or a TFLite file.
         engine: "tensorflow" or "litert", of a RUN; None for that of the file.
         threads: of LiteRT.
 
@@ -85,6 +85,7 @@ def open_answerer(source: Path, engine: str | None = None, threads: int | None =
         if engine == "tensorflow":
             raise ValueError(f"TensorFlow runs a RUN or a SavedModel; {source} is a file. Leave out --engine.")
         return open_tflite(source, threads)
+    source = last_version(source)
     if (source / "saved_model.pb").is_file():
         if engine == "litert":
             raise ValueError(f"LiteRT runs a RUN or a TFLite file; {source} is a SavedModel. Give it the RUN.")
@@ -95,6 +96,16 @@ def open_answerer(source: Path, engine: str | None = None, threads: int | None =
         "kbert predict takes a RUN (task.json) or a SavedModel (saved_model.pb), or a TFLite file; "
         f"got {source} with neither."
     )
+
+
+def last_version(folder: Path) -> Path:
+    """The last of the versions that a folder of TensorFlow Serving holds; where it holds none, the folder itself.
+
+    >>> last_version(Path("no/such/folder")).as_posix()
+    'no/such/folder'
+    """
+    versions = [path.parent for path in folder.glob("*/saved_model.pb") if path.parent.name.isdecimal()]
+    return max(versions, key=lambda path: int(path.name), default=folder)
 
 
 def open_tflite(file: Path, threads: int | None = None) -> Answerer:
