@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import export
 from export.saved_model import serving_of
+from export.tflite import writing
 from export.tflite.sequences import Decoder
 from kbert.config import BertConfig
 from kbert.tasks.classify import Classifier
@@ -39,13 +40,13 @@ ANSWERED = {  # model, its arguments, settings of its serving, strings
 }
 
 
-def made(kind, vocabulary, **arguments):
+def made(kind, vocabulary, width=6, **arguments):
     config = BertConfig(
         vocab_size=28,
-        hidden_size=6,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=3,
-        intermediate_size=10,
+        intermediate_size=2 * width - 2,
         max_position_embeddings=LENGTH,
         initializer_range=0.4,
         hidden_act="gelu_erf",
@@ -109,6 +110,21 @@ def test_coarser_numbers_answer_nearly_alike(precision, tiny_vocabulary, tmp_pat
     near = {"float16": 1e-2, "int8": 0.1, "int8-full": 0.3}[precision]
     np.testing.assert_allclose(said, right, atol=near)
     assert not np.array_equal(said, right)  # it is another precision
+
+
+def test_scales_of_matrices_are_written_once_for_all_signatures(tiny_vocabulary, tmp_path, monkeypatch):
+    sizes, share = [], writing.share
+
+    def shared(content):
+        sizes.extend([len(content), len(share(content)), len(share(share(content)))])
+        return share(content)
+
+    monkeypatch.setattr(writing, "share", shared)
+    model = made(Classifier, tiny_vocabulary, width=48, labels=["no", "yes"])  # no matrix below 1,024 is quantized
+    export.tflite(model, tmp_path / "model.tflite", lengths=[8, LENGTH], precision="int8")  # answers as the model
+    scales = 2 * (4 * 48 + 94 + 48)  # of the matrices of two layers
+    assert sizes[0] - sizes[1] > 3 * scales * 12 * 0.9  # three signatures of four repeat them, 12 bytes each
+    assert sizes[2] == sizes[1]
 
 
 def test_a_chooser_has_no_such_form(tiny_vocabulary, tmp_path):

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from export.serving import ID_TENSORS
+from export.tflite.sharing import MODEL_IDENTIFIER
 from export.tflite.tasks import DeviceTask
 
 VOCABULARY_FILE, LABELS_FILE = "vocab.txt", "labels.txt"
 ROLES = dict(zip(ID_TENSORS, ("ids", "mask", "segment_ids"), strict=True))  # as MediaPipe looks for them
-FILE_IDENTIFIER, MODEL_IDENTIFIER = b"M001", b"TFL3"
+FILE_IDENTIFIER = b"M001"
 ENTRY = "TFLITE_METADATA"  # the name that TFLite's readers look for
 PARSER = "1.1.0"  # of the schema: the first with tokenizers
 AXIS_LABELS, VOCABULARY = 2, 5  # AssociatedFileType

@@ -12,15 +12,14 @@ from export.tflite import metadata
 from export.tflite.calibration import examples_of
 from export.tflite.conversion import convert
 from export.tflite.parity import check_parity
-from export.tflite.precisions import PRECISIONS
+from export.tflite.precisions import PRECISIONS, Numbers
 from export.tflite.rows import DeviceTokenizer
+from export.tflite.sharing import share
 from export.tflite.signatures import id_signatures, named, on_device, text_signatures
 from export.tflite.tasks import TASKS, DeviceTask
 from kbert.whole_files import beside
 from pipelines import WordPiece
 from pipelines.packing import PAIR_SPECIALS
-
-LARGEST = 2**31 - 1  # bytes of a TFLite file
 
 
 def tflite(
@@ -43,8 +42,9 @@ def tflite(
 
     With ids in, it has `serving_default` (int32 [1, T] -> answers), with the metadata of MediaPipe and TFLite Support.
 
-    What the file says of itself, `task.json`, `labels.txt` and `vocab.txt`, is packed in it; `export.litert_runner` and
-    `kbert predict` read it there. Before it gets its name it is run, and its answers are compared with the model's.
+    What the file says of itself, `task.json` and `labels.txt`, is packed in it, and `vocab.txt` where it takes ids;
+    `export.litert_runner` and `kbert predict` read it there. Before it gets its name it is run, and its answers are
+    compared with the model's.
 
     Args:
         model: a `kbert.Classifier`, `MultiLabelClassifier`, `Regressor`, `Embedder`, `Tagger` or `SpanReader`.
@@ -77,14 +77,31 @@ def tflite(
     wordpiece = WordPiece.from_spec(model.tokenizer_spec)
     lengths = check_lengths(lengths, model.tokenizer_spec["max_positions"], input)
     task = TASKS[model.task](model, wordpiece, **settings)
+    content = checked_content(task, wordpiece, lengths, numbers, input, calibration)
+    files = packed_files(task, wordpiece, {"lengths": lengths, "precision": precision, "input": input})
+    with beside(out) as unfinished:
+        unfinished.write_bytes(with_files(content, files))
+    return out
+
+
+def checked_content(
+    task: DeviceTask,
+    wordpiece: WordPiece,
+    lengths: Sequence[int],
+    numbers: Numbers,
+    input: str,
+    calibration: Sequence[str] | None,
+) -> bytes:
+    """The bytes of a TFLite file that answers as its model; the arguments are those of `tflite`."""
     tokenizer = DeviceTokenizer(wordpiece) if input == "text" else None
-    with on_device(model, numbers.encoder) as encoder:
+    with on_device(task.model, numbers.encoder) as encoder:
         if tokenizer is not None:
             signatures = text_signatures(task, tokenizer, lengths)
         else:
             signatures = id_signatures(task, lengths)
     examples = examples_of(task, wordpiece, calibration, signatures) if numbers.calibrated else None
     content = convert(signatures, encoder, lambda converter: numbers.settle(converter, examples))
+    content = share(metadata.described(content, task) if input == "ids" else content)
     answering = {
         named(name, length, lengths): length
         for name in ("serving_default", "from_ids")
@@ -92,13 +109,7 @@ def tflite(
         if named(name, length, lengths) in signatures
     }
     check_parity(content, task, wordpiece, answering, numbers.tolerance)
-    if input == "ids":
-        content = metadata.described(content, task)
-    files = packed_files(task, wordpiece, {"lengths": lengths, "precision": precision, "input": input})
-    content = with_files(content, files)
-    with beside(out) as unfinished:
-        unfinished.write_bytes(content)
-    return out
+    return content
 
 
 def check_free(out: Path, overwrite: bool) -> None:
@@ -108,7 +119,7 @@ def check_free(out: Path, overwrite: bool) -> None:
         raise FileExistsError(f"out is a new file; {out} is {kind}. Choose another name, or pass overwrite=True.")
 
 
-def of_precision(precision: str, calibration: Sequence[str] | None):
+def of_precision(precision: str, calibration: Sequence[str] | None) -> Numbers:
     """What a name of a precision means; ValueError for another one, and where texts are missing or not needed."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision is one of {', '.join(PRECISIONS)}; got {precision!r}.")
@@ -151,5 +162,7 @@ def packed_files(task: DeviceTask, wordpiece: WordPiece, said: dict[str, Any]) -
         **rules,
         **task.facts,
     }
-    lists = {"vocab.txt": wordpiece.vocabulary, **({"labels.txt": model.labels} if model.labels else {})}
+    lists = {"labels.txt": model.labels} if model.labels else {}
+    if said["input"] == "ids":
+        lists["vocab.txt"] = wordpiece.vocabulary  # else the tokenizer in the file has it
     return {ABOUT: json.dumps(about), **{name: "".join(f"{one}\n" for one in lines) for name, lines in lists.items()}}
