@@ -59,8 +59,15 @@ class Card:
         return cls(license, Path(preset).name if preset else None, names, told)
 
 
-def write_card(folder: Path, model: keras.Model, card: Card | None, calls: Sequence[str], header: str = "") -> None:
-    """Writes README.md.
+def write_card(
+    folder: Path,
+    model: keras.Model,
+    card: Card | None,
+    calls: Sequence[str],
+    header: str = "",
+    sizes: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Writes README.md, once the other files are there.
 
     Args:
         folder: of the exported model.
@@ -68,7 +75,9 @@ def write_card(folder: Path, model: keras.Model, card: Card | None, calls: Seque
         card: what it does not know of itself.
         calls: Markdown that says how it is asked.
         header: what stands before the title.
+        sizes: of the exported form, beside those of the model.
     """
+    files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     told = card or Card()
     parts = [
         f"{header}# {title(model)}",
@@ -79,7 +88,7 @@ def write_card(folder: Path, model: keras.Model, card: Card | None, calls: Seque
         "## Figures",
         figures(told),
         "## Size",
-        size(model),
+        table(["", ""], [*size(model), *sizes.items(), ["files", f"{files / 1e6:.1f} MB"]]),
         "## License",
         f"{told.license or UNKNOWN}{'' if told.license else ': ask whoever trained it.'}",
         *calls,
@@ -117,17 +126,16 @@ def figures(card: Card) -> str:
     return table(["on the dev set", ""], rows) if rows else f"{UNKNOWN}."
 
 
-def size(model: keras.Model) -> str:
-    """Its sizes."""
+def size(model: keras.Model) -> list[list[str]]:
+    """Its sizes, a row each."""
     config, weights = model.config, model.named_weights().values()
     case = "lower-cased" if (model.tokenizer or {}).get("lowercase", True) else "cased"
-    rows = [
+    return [
         ["weights", f"{sum(int(np.prod(weight.shape)) for weight in weights):,}"],
         ["layers, width, heads", f"{config.num_hidden_layers}, {config.hidden_size}, {config.num_attention_heads}"],
         ["vocabulary", f"{config.vocab_size:,} tokens, {case}"],
-        ["most tokens of a text", str(config.max_position_embeddings)],
+        ["positions", f"{config.max_position_embeddings} tokens"],
     ]
-    return table(["", ""], rows)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

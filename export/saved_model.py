@@ -82,7 +82,8 @@ def saved_model(
     with beside(out) as folder:
         save(folder, serving, signatures, resources)
         check_parity(folder, model, serving)
-        write_card(folder, model, card, tf_serving.calls(out, serving.inputs))
+        sizes = {"longest row of a text": f"{serving.max_length} tokens", "precision of the files": precision}
+        write_card(folder, model, card, tf_serving.calls(out, serving.inputs), sizes=sizes)
     if tf_serving.is_version(out):
         tf_serving.write_configs(out.parent)
     return out

@@ -90,16 +90,17 @@ def calls(out: Path, inputs: Mapping[str, tf.TensorSpec]) -> list[str]:
     """
     name = (out.resolve().parent if is_version(out) else out.resolve()).name
     asked = {key: [QUESTIONS.get(key, "a text")] for key in inputs}
+    told = {key: json.dumps(value) for key, value in asked.items()}
     return [
         "## How to call it",
         "In Python, in this folder:",
-        code("python", PYTHON.format(asked=", ".join(f"{key}=tf.constant({value})" for key, value in asked.items()))),
+        code("python", PYTHON.format(asked=", ".join(f"{key}=tf.constant({told[key]})" for key in told))),
         "From TensorFlow Serving:",
         code("sh", SERVER.format(name=name, rest=REST_PORT, grpc=GRPC_PORT, where=WHERE)),
         "By curl:",
         code("sh", CURL.format(asked=json.dumps({"inputs": asked}), name=name, port=REST_PORT)),
         "By gRPC:",
-        code("python", GRPC.format(port=GRPC_PORT, name=name, asked=asked)),
+        code("python", GRPC.format(port=GRPC_PORT, name=name, asked=json.dumps(asked))),
     ]
 
 

@@ -75,6 +75,7 @@ WRONG = {
     "precision": (["--format", "saved_model", "--precision", "float16"], "saved_model has --precision float32 or int8"),
     "of another": (["--format", "hub", "--signature-batching"], "--signature-batching belongs to --format saved_model"),
     "no format": ([], "Missing option '--format'"),
+    "a table": (["--compare", "dev.tsv"], "--compare prints a table and writes nothing"),
 }
 
 

@@ -165,7 +165,15 @@ def blocks(path, language):
 
 def test_the_card_says_what_a_run_tells(served):
     told = (served / "1" / "README.md").read_text("utf-8")
-    for part in ("apache-2.0", "`minilm-l6`", "`train.tsv`", "| accuracy | 0.8750 |", "`positive`", "/models/tone"):
+    for part in (
+        "apache-2.0",
+        "`minilm-l6`",
+        "`train.tsv`",
+        "| accuracy | 0.8750 |",
+        "`positive`",
+        "/models/tone",
+        f"{MAX_LENGTH} tokens",
+    ):
         assert part in told
     assert "unknown" not in told and "unknown" in (served / "2" / "README.md").read_text("utf-8")
 

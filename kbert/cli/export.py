@@ -40,6 +40,8 @@ def export(
       kbert export runs/first --compare dev.tsv
     """
     if compare is not None:
+        if format or out:
+            raise WrongUse("--compare prints a table and writes nothing. Leave --format and --out out.")
         print_table(run, compare, max_length, as_json)
         return
     for value, option in ((format, "--format"), (out, "--out")):
