@@ -114,7 +114,7 @@ def entities_of(words: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> li
 def characters(text: bytes, place: int) -> int:
     """How many characters come before a byte; -1 for none.
 
-    >>> characters("größer".encode(), 5), characters(b"", -1)
+    >>> characters("größer".encode(), 6), characters(b"", -1)
     (4, -1)
     """
     return len(text[:place].decode("utf-8", "replace")) if place >= 0 else -1

@@ -9,7 +9,7 @@ from test_cli import data, last_json, run  # noqa: F401 - fixtures
 
 from kbert.cli import main
 
-TEXTS = ("a cat sat", "the very good film was not bad", "", "unhappy dogs !", "Caf\u00e9 \ufb01lm")
+TEXTS = ("a cat sat", "the very good film was not bad", "", "unhappy dogs !", "a caf\u00e9\u2026 film")
 
 
 @pytest.fixture(scope="module")
