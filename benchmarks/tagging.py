@@ -5,7 +5,7 @@ python -m benchmarks.tagging WORK --data DIR [--scratch DIR] [--dtype mixed_bflo
   conll2003              3 epochs, batches of 32, rate 1e-4, warm-up 10 %, decay 0.01, 128 tokens; entity F1 on testb
   conll2003-crf          the same with a linear-chain CRF
   conll2003-whole-words  the same, taught the first piece of each word only
-  low-resource-pretrained, low-resource-random   names in Swahili, Yoruba and Hausa together, 3 epochs at 6e-4, from the
+  low-resource-pretrained, low-resource-random   names in Swahili, Yoruba and Hausa together, 3 epochs at 3e-4, from the
                          RUN that `benchmarks.pretraining_quality low-resource-pretrain` left under --scratch, and from
                          random weights of its size and vocabulary; F1 on the test files, together and each
 

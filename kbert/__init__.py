@@ -27,6 +27,7 @@ _HOMES = {
     "lamb": "kbert.lamb",
     "Recipe": "kbert.training",
     "finetune": "kbert.training",
+    "strategy": "kbert.strategies",
     "Phase": "kbert.pretraining.recipe",
     "PretrainingRecipe": "kbert.pretraining.recipe",
     "pretrain": "kbert.pretraining.training",

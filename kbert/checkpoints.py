@@ -54,7 +54,7 @@ def save(path: Path, model: keras.Model, state: dict[str, Any], *, with_optimize
     from safetensors.numpy import save_file
 
     named = variables(model, with_optimizer=with_optimizer)
-    arrays = {name: np.asarray(keras.ops.convert_to_tensor(variable), order="C") for name, variable in named.items()}
+    arrays = {name: np.asarray(variable.numpy(), order="C") for name, variable in named.items()}
     content = {STATE: state, DIGEST: digest(state, ((name, arrays[name]) for name in sorted(arrays)))}
     with beside(path) as unfinished:
         try:

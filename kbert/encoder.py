@@ -60,7 +60,7 @@ class Block(keras.layers.Layer):
     def call(self, x, layout: Layout, seed=None):
         if layout.compiles and seed is not None:
             return self._in_chains(x, layout, seed)
-        attended = ops.cast(self.attention(x, layout=layout, seed=site_seed(seed, 0)), "float32")
+        attended = ops.cast(self.attention(x, layout=layout, seed=site_seed(seed, 0, a_row=1)), "float32")
         x = self.attention_norm(x + dropout(attended, self.rate, site_seed(seed, 1)))  # [N, D]
         shrunk = ops.cast(self.shrink(self.activation(self.widen(x))), "float32")  # [N, D] -> [N, F] -> [N, D]
         return self.output_norm(x + dropout(shrunk, self.rate, site_seed(seed, 2)))  # [N, D]
@@ -68,7 +68,7 @@ class Block(keras.layers.Layer):
     def _in_chains(self, x, layout: Layout, seed):
         """The same for training on batches of one shape, which pays the compilation of its elementwise parts."""
         project = self.attention.project
-        context = self.attention.context(ops.cast(x, self.compute_dtype), layout, site_seed(seed, 0))
+        context = self.attention.context(ops.cast(x, self.compute_dtype), layout, site_seed(seed, 0, a_row=1))
         attended = chains.product(project, context)
         x = chains.add_and_norm(x, attended, project.bias, self.attention_norm, self.rate, site_seed(seed, 1))
         inner = chains.activate(chains.product(self.widen, x), self.widen.bias, self.activation_name)
@@ -132,7 +132,7 @@ class Encoder(TextModel):
         self.pooler = keras.layers.Dense(
             width, "tanh", kernel_initializer=self.initializer("pooler"), dtype=dtype, name="pooler"
         )
-        self.layout: type[Layout] = Unpadded
+        self._layout: type[Layout] = Unpadded
         for part in (self.embeddings, *self.blocks, self.pooler):
             part.build((None, width))
         self.built = True
@@ -140,8 +140,12 @@ class Encoder(TextModel):
     def _block(self, name: str) -> Block:
         return Block(self.config, lambda part: self.initializer(f"{name}/{part}"), dtype=self.dtype_policy, name=name)
 
+    @property
+    def layout(self) -> type[Layout]:
+        return self._layout
+
     def use_layout(self, layout: type[Layout]) -> type[Layout]:
-        before, self.layout = self.layout, layout
+        before, self._layout = self._layout, layout
         return before
 
     def encode(self, inputs: dict, seed=None) -> tuple[Layout, list]:

@@ -24,13 +24,13 @@ def lookup(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     return look(table)
 
 
-def gradients_of(loss: Callable[[Any], tuple[tf.Tensor, Any]], batch: Any, variables: Sequence, num_parts: int = 1):
+def gradients_of(loss: Callable[[Any, Any], tuple[tf.Tensor, Any]], batch, variables: Sequence, num_parts: int = 1):
     """Gradients of a loss that is a sum over examples, of a whole batch, or of its parts one after the other.
 
     Parts need the memory of one part only. The sum is that of the whole batch, up to rounding.
 
     Args:
-        loss: batch or part -> (scalar, figures: a tuple of scalar tensors that add up over parts).
+        loss: (batch or part, its number) -> (scalar, figures: a structure of scalar tensors that add up over parts).
         batch: a structure of tensors [B, ...].
         variables: what to differentiate by, tf.Variables.
         num_parts: divides B.
@@ -42,11 +42,12 @@ def gradients_of(loss: Callable[[Any], tuple[tf.Tensor, Any]], batch: Any, varia
         InvalidArgumentError: num_parts does not divide B.
     """
     if num_parts == 1:
-        return _gradients(loss, batch, variables)
+        return _gradients(lambda whole: loss(whole, 0), batch, variables)
     parts = tf.nest.map_structure(lambda x: tf.reshape(x, [num_parts, -1, *x.shape[1:]]), batch)
 
     def part(number):
-        gradients, figures = _gradients(loss, tf.nest.map_structure(lambda x: x[number], parts), variables)
+        one = tf.nest.map_structure(lambda x: x[number], parts)
+        gradients, figures = _gradients(lambda part: loss(part, number), one, variables)
         return [_dense(g) for g in gradients], figures
 
     def add(number, sums):

@@ -11,9 +11,10 @@ import keras
 from kbert.config import BertConfig
 from kbert.layout import Padded, Unpadded
 from kbert.lora import merged_weights
+from kbert.steps import StepModel
 
 
-class TextModel(keras.Model):
+class TextModel(StepModel):
     """A Keras model that is complete on birth: its weights exist, and it knows how text becomes its ids.
 
     Args:
@@ -40,24 +41,19 @@ class TextModel(keras.Model):
         seed: int = 0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(seed=seed, **kwargs)
         self.jit_compile = False  # before `compile` Keras would choose XLA on a GPU, which compiles every batch's shape
         if isinstance(labels, str) or not all(isinstance(label, str) for label in labels or ()):
             raise ValueError(f"labels is a list of strings; got {labels!r}. Write numbers as ['0', '1'].")
-        self.config, self.seed = config, seed
+        self.config = config
         self.tokenizer = dict(tokenizer) if tokenizer else None
         self.labels = tuple(labels) if labels else None
         self.new_weights: tuple[str, ...] = ()
-        self._seed_generator = keras.random.SeedGenerator(seed)
 
     def initializer(self, name: str) -> keras.initializers.Initializer:
         """Truncated normal noise of the config's spread; a function of the model's seed and the weight's name alone."""
         seed = zlib.crc32(f"{self.seed}/{name}".encode()) & 0x7FFFFFFF
         return keras.initializers.TruncatedNormal(stddev=self.config.initializer_range, seed=seed)
-
-    def noise_seed(self, training: bool):
-        """int32 [2], a new one each call, for dropout; None outside training."""
-        return keras.ops.cast(self._seed_generator.next(), "int32") if training else None
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Every weight by its name in kbert's tables, e.g. "layer_0/attention/query_key_value/kernel"."""
@@ -182,10 +178,6 @@ class TextModel(keras.Model):
         if y is None and not args:
             kwargs.setdefault("shuffle", False)
         return super().fit(x, y, *args, **kwargs)
-
-    def use_layout(self, layout: type) -> type:
-        """Sets `kbert.layout.Unpadded` or `Padded` for all further calls, and returns the one before."""
-        raise NotImplementedError
 
     def in_float32(self):
         """This model, or a copy that computes in float32 where this one computes in less."""

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kbert.dropout import dropout, site_seed
+from kbert.dropout import Seed, dropout, site_seed
 
 ROWS, WIDTH = 301, 257  # odd: the last word of random bits is used in part
-SEED = tf.constant([3, 5], tf.int32)
+SEED = Seed(tf.constant([3, 5], tf.int32))
 X = tf.constant(np.random.default_rng(0).normal(1.0, 0.1, [ROWS, WIDTH]).astype("float32"))
 
 
@@ -29,7 +29,7 @@ def test_equal_seeds_drop_equal_places():
 
 @pytest.mark.parametrize("other", [[4, 5], [3, 6]])
 def test_another_seed_drops_other_places(other):
-    first, second = dropout(X, 0.5, SEED).numpy() == 0, dropout(X, 0.5, tf.constant(other)).numpy() == 0
+    first, second = dropout(X, 0.5, SEED).numpy() == 0, dropout(X, 0.5, Seed(tf.constant(other))).numpy() == 0
     assert abs((first == second).mean() - 0.5) < 0.02  # as two throws of a coin
 
 
@@ -44,7 +44,7 @@ def test_sites_within_sites_never_meet():
     """Every site of a model of 24 blocks: embeddings, three in each block, the head."""
     blocks = [site_seed(SEED, 1 + 3 * i) for i in range(24)]
     seeds = [site_seed(SEED, 0), site_seed(SEED, -1), *(site_seed(seed, j) for seed in blocks for j in range(3))]
-    assert len({tuple(seed.numpy().tolist()) for seed in seeds}) == len(seeds)
+    assert len({tuple(seed.key.numpy().tolist()) for seed in seeds}) == len(seeds)
 
 
 def test_rows_of_one_mask_differ():
@@ -77,5 +77,17 @@ def test_empty_tensors_stay_empty():
 
 @pytest.mark.parametrize("rate", [0.001, 0.999])
 def test_rates_at_the_ends_drop_some_and_keep_some(rate):
-    kept = np.count_nonzero(dropout(tf.ones([40_000]), rate, tf.constant([3, 5])))
+    kept = np.count_nonzero(dropout(tf.ones([40_000]), rate, SEED))
     assert 0 < kept < 40_000
+
+
+@pytest.mark.parametrize("first, last", [(0, 301), (0, 100), (100, 301), (17, 18), (301, 301)])
+def test_a_part_of_a_batch_drops_what_the_batch_drops_there(first, last):
+    whole, part = dropout(X, 0.3, SEED), dropout(X[first:last], 0.3, Seed(SEED.key, before=tf.constant(first)))
+    np.testing.assert_array_equal(part, whole[first:last])
+
+
+def test_what_a_row_has_says_where_a_part_begins():
+    seed = Seed(SEED.key, before=100, rows=7)
+    assert site_seed(seed, 1).before == 100
+    assert site_seed(seed, 1, a_row=3).before == 21

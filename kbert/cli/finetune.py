@@ -10,6 +10,7 @@ import typer
 from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
 from kbert.cli.own_options import options_of
+from kbert.cli.strategy_options import Strategy, training_under
 from kbert.cli.tasks import TASKS, TaskOptions
 from kbert.cli.training_options import RepeatOptions, TrainingOptions
 
@@ -45,6 +46,7 @@ def finetune(
         ),
     ] = None,
     dtype: Annotated[Literal["float32", "mixed_bfloat16"], Option(help="What layers compute in.")] = "float32",
+    strategy: Strategy = "auto",
     vocabulary: Annotated[Path | None, Option(help="vocab.txt, where the model has none.")] = None,
     lowercase: Annotated[bool | None, Option("--lowercase/--cased", help="Where the model does not say.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on after the last finished epoch of --out.")] = False,
@@ -93,7 +95,9 @@ def finetune(
         summary = all_of_them(runs.Asked(asked, source, recipe, settings, command, resume), out, several)
         show(summary, runs.lines(summary), as_json)
         return
-    result = finetuning.finetune(asked, run, source, recipe, settings, command=command, resume=resume)
+    with training_under(strategy, run, batch_size) as own:
+        result = finetuning.finetune(asked, own, source, recipe, settings, command=command, resume=resume)
+    result["run"] = str(out)
     show(result, finetuning.lines(result), as_json)
 
 

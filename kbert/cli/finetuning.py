@@ -13,6 +13,7 @@ from kbert.runs import Run
 from kbert.saving import save_model
 from kbert.training import Recipe, check
 from kbert.training import finetune as train_model
+from kbert.workers import agree
 
 # In a resume; what train and dev hold is compared.
 FREE_TO_DIFFER = ("command", "result", "kbert_version", "train", "dev")
@@ -101,6 +102,7 @@ def finetune(
         return task.batches(train, model.tokenizer_spec, size, seed=settings.seed, epochs=epochs)
 
     steps = int(batches(range(1)).cardinality())
+    agree(model.distribute_strategy, said, FREE_TO_DIFFER)
     if not resume:
         run.begin(said)
     rows = min(len(train), steps * size) if steps * size < len(train) + size else steps * size

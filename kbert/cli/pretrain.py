@@ -9,6 +9,7 @@ import typer
 
 from kbert.cli import data_options as options
 from kbert.cli.output import Json, existing, show
+from kbert.cli.strategy_options import Strategy, training_under
 
 Option = typer.Option
 Size = Literal["tiny", "mini", "small", "medium", "base", "large"]
@@ -82,6 +83,7 @@ def pretrain(
         int | None, Option(min=1, help="A line of metrics.jsonl; else 200 in all, or one in 100.")
     ] = None,
     spike: Annotated[float, Option(help="Stop at a loss over this multiple of the median before it; 0: never.")] = 2.0,
+    strategy: Strategy = "auto",
     seed: options.Seed = 0,
     resume: Annotated[bool, Option("--resume/--no-resume", help="Go on with the unfinished RUN in --out.")] = True,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the RUN in --out, each time.")] = False,
@@ -158,7 +160,9 @@ def pretrain(
             most_batches=evaluate_batches,
         )
     command = shlex.join(["kbert", *sys.argv[1:]])
-    result = pretrain_run.pretrain(run, recipe, data, start, text, command=command, resume=again)
+    with training_under(strategy, run, batch_size) as own:
+        result = pretrain_run.pretrain(own, recipe, data, start, text, command=command, resume=again)
+    result["out"] = str(out)
     show(result, pretrain_run.lines(result), as_json)
 
 

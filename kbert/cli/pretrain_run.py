@@ -22,6 +22,7 @@ from kbert.pretraining.training import PretrainingRecipe
 from kbert.pretraining.training import pretrain as train_model
 from kbert.runs import Run
 from kbert.saving import save_preset
+from kbert.workers import agree
 from pipelines.pretraining_data import PretrainingData
 
 # In a resume: where files lie, what they hold is compared; what is written when; what says nothing of the training.
@@ -128,6 +129,7 @@ def pretrain(
         batches, held_out = text.batches(model.tokenizer_spec, data, recipe.phases)
         for make in batches:
             make(None)  # a wrong setting is told before anything is written
+        agree(model.distribute_strategy, task, FREE_TO_DIFFER)
         with run.locked():
             if resume:
                 task["corpus"] = run.task.get("corpus", {})

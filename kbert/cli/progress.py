@@ -108,7 +108,7 @@ class StepProgress(TrainingBar):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.step = self.first = int(keras.ops.convert_to_tensor(self.model.optimizer.iterations))
+        self.step = self.first = int(self.model.optimizer.iterations.numpy())
         self.begin, self.said = None, time.perf_counter()
         self.tokens = self.seconds = self.seen = 0.0
         if self.bar and self.task is None:

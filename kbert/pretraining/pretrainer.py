@@ -11,7 +11,7 @@ from kbert.config import BertConfig
 from kbert.encoder import Encoder
 from kbert.gradients import gradients_of
 from kbert.heads import MaskedTokens
-from kbert.layout import Static
+from kbert.layout import Static, Unpadded
 from kbert.losses import cross_entropy
 from kbert.optimizer import adamw
 from kbert.pretraining.metrics import PretrainingMetrics
@@ -75,7 +75,9 @@ class Pretrainer(TextModel):
                 2, kernel_initializer=self.initializer("next_sentence"), dtype="float32", name="next_sentence"
             )
             self.next_sentence.build((None, width))
-        self.place = keras.Variable([0, 0, -1], dtype="int64", trainable=False, name="place")
+        self.place = keras.Variable(
+            [0, 0, -1], dtype="int64", trainable=False, aggregation="only_first_replica", name="place"
+        )
         self.figures = PretrainingMetrics(bool(next_sentence))
         self.accumulate = 1
         self.built = True
@@ -146,41 +148,51 @@ class Pretrainer(TextModel):
 
     def train_step(self, data):
         batch = keras.utils.unpack_x_y_sample_weight(data)
-        scales = self._scales(batch)
+        share = self.share_of(batch[0], self._counts(batch))
+        before = self._before_parts(batch[0]["input_mask"])
 
-        def loss(part):
-            sums = self.sums(part, training=True)
-            return sum(scale * sums[name][0] for name, scale in scales.items()), sums
+        def loss(part, number):
+            rows, tokens = (0, 0) if self.accumulate == 1 else (places[number] for places in before)
+            with self.step_noise(share, rows, tokens):
+                sums = self.sums(part, training=True)
+            means = (sums[name][0] / ops.maximum(total, 1.0) for name, total in share.total.items())
+            return self.optimizer.scale_loss(sum(means)), sums
 
         variables = self.trainable_variables
         gradients, sums = gradients_of(loss, batch, [variable.value for variable in variables], self.accumulate)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if "place" in batch[0]:
-            self.place.assign(batch[0]["place"][-1])
+            self.place.assign(share.of_last_row(batch[0]["place"]))
         return self.figures.update(sums)
 
     def test_step(self, data):
         return self.figures.update(self.sums(keras.utils.unpack_x_y_sample_weight(data), training=False))
 
-    def _scales(self, batch) -> dict:
-        """What makes the sums of the whole batch means: 1 / number of masked tokens, 1 / number of pairs."""
+    def _before_parts(self, mask) -> tuple:
+        """How many rows and tokens of a batch, [B, T], come before each of the parts that it is cut into; int32 [P]."""
+        parts = ops.reshape(mask, [self.accumulate, -1])  # [P, B / P * T]
+        tokens = ops.sum(parts if self.layout is Unpadded else ops.ones_like(parts), axis=1)
+        rows = ops.arange(self.accumulate) * (ops.shape(mask)[0] // self.accumulate)
+        return rows, ops.cumsum(tokens) - tokens
+
+    def _counts(self, batch) -> dict:
+        """What the loss is a mean over: the masked tokens of a batch, and its pairs."""
         _, labels, weights = batch
         counts = {"masked": ops.sum(weights["masked_lm_weights"])}
         if self.next_sentence is not None:
             real = weights.get("next_sentence_weights")
-            size = ops.cast(ops.size(labels["next_sentence_labels"]), "float32")
-            counts["pairs"] = size if real is None else ops.sum(real)
-        return {name: 1.0 / ops.maximum(count, 1.0) for name, count in counts.items()}
+            counts["pairs"] = ops.size(labels["next_sentence_labels"]) if real is None else ops.sum(real)
+        return counts
 
     @property
     def metrics(self):
         return self.figures.parts
 
+    def get_metrics_result(self):
+        return self.figures.result()
+
     def named_weights(self):
         return {name: weight for name, weight in super().named_weights().items() if weight is not self.place}
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)
 
     def get_config(self):
         config = {**super().get_config(), "next_sentence": self.next_sentence is not None}

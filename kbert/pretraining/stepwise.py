@@ -150,10 +150,12 @@ class SaveSteps(EachStep):
         minutes: or None.
         carry: JSON-able, what else a resume needs.
         stop: whether to stop: asked after each step; then `Stopped` is raised, with a checkpoint of that step.
+        agree: answers of this worker -> those of all, see `kbert.workers.any_of`.
     """
 
-    def __init__(self, checkpoints: StepCheckpoints, every: int | None, minutes: float | None, carry, stop):
+    def __init__(self, checkpoints: StepCheckpoints, every: int | None, minutes: float | None, carry, stop, agree=list):
         super().__init__()
+        self.agree = agree
         self.checkpoints, self.every, self.carry, self.stop = checkpoints, every, carry, stop
         self.seconds = math.inf if minutes is None else 60 * minutes
 
@@ -163,9 +165,9 @@ class SaveSteps(EachStep):
         self.saved_at = time.monotonic()
 
     def after(self, step, logs):
-        stop = self.stop()
+        stop, late = self.agree([self.stop(), time.monotonic() - self.saved_at >= self.seconds])
         due = self.every and step % self.every == 0
-        if due or stop or time.monotonic() - self.saved_at >= self.seconds:
+        if due or stop or late:
             self.save(step)
         if stop:
             raise Stopped(step)
@@ -190,7 +192,7 @@ class SaveSteps(EachStep):
 
 def value(variable) -> np.ndarray:
     """A Keras variable or a tensor as an array."""
-    return np.asarray(keras.ops.convert_to_tensor(variable))
+    return np.asarray(variable.numpy())  # also of a variable that has a copy on each replica
 
 
 @contextlib.contextmanager

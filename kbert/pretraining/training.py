@@ -3,6 +3,7 @@
 pretrain() compiles, fits with the callbacks of `stepwise`, and leaves the last step's weights in the model.
 """
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from kbert.pretraining.recipe import Phase, PretrainingRecipe
 from kbert.pretraining.stepwise import HeldOut, SaveSteps, StepLines, end_expected, value
 from kbert.runs import Run
 from kbert.tensorboard import Scalars
+from kbert.workers import any_of, lost_in_a_line
 
 __all__ = ["DataStopped", "Phase", "PretrainingRecipe", "pretrain"]
 
@@ -55,6 +57,7 @@ def pretrain(
 
     Raises:
         TrainingDiverged: the loss is no longer finite, or leapt; names the step and the last good checkpoint.
+        WorkerLost: another worker of the strategy went away.
         DataStopped: the data ended or could not be read; names what and the last checkpoint.
         Stopped: as `stop` asked.
         OSError: a file that cannot be written, by name; an earlier checkpoint stays good.
@@ -81,12 +84,15 @@ def pretrain(
 
     guard = StopOnDivergence(checkpoints, recipe.spike, run.metrics(), int(recipe.warmup * recipe.steps))
     lines = StepLines(recipe.log_steps, ends, add_trained, state)
-    save = SaveSteps(checkpoints, recipe.checkpoint_steps, recipe.checkpoint_minutes, lines.carry, stop)
+    agree = functools.partial(any_of, model.distribute_strategy)
+    save = SaveSteps(checkpoints, recipe.checkpoint_steps, recipe.checkpoint_minutes, lines.carry, stop, agree)
     step = state["step"]
     try:
         for number, (phase, end, batches) in enumerate(zip(recipe.phases, ends, datas, strict=True)):
             scoring = (
-                [HeldOut(held_out[number], recipe.evaluate_steps, ends, add, stop, scored(run))] if held_out else []
+                [HeldOut(held_out[number], recipe.evaluate_steps, ends, add, lambda: agree([stop()])[0], scored(run))]
+                if held_out
+                else []
             )
             if step < end:
                 place = tuple(value(model.place).tolist())
@@ -111,7 +117,7 @@ def fit(model, batches, steps: int, callbacks: Sequence, save: SaveSteps) -> int
     model.make_train_function(force=True)  # one function for two lengths would know neither
     model.make_test_function(force=True)
     try:
-        with end_expected():
+        with end_expected(), lost_in_a_line(model.distribute_strategy):
             model.fit(batches, steps_per_epoch=steps, callbacks=[*callbacks, save], shuffle=False, verbose=0)
     except Exception as error:
         if not type(error).__module__.startswith("tensorflow"):
@@ -139,6 +145,13 @@ def check(model, datas: Sequence, recipe: PretrainingRecipe, held_out: Sequence)
         raise ValueError(
             f"data, and held_out where there is any, are one for each phase, {count}; "
             f"got {len(datas)} and {len(held_out)}."
+        )
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    uneven = [phase.batch_size for phase in recipe.phases if phase.batch_size % (replicas * recipe.accumulate)]
+    if recipe.accumulate > 1 and uneven:
+        raise ValueError(
+            f"batch_size is a multiple of {replicas * recipe.accumulate}, replicas times accumulate; got {uneven[0]}. "
+            "Change one of them."
         )
     most, limit = max(phase.max_length for phase in recipe.phases), model.config.max_position_embeddings
     if most > limit:

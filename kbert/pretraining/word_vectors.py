@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 COMPRESSIONS = {".gz": gzip.open, ".xz": lzma.open}
@@ -193,7 +192,7 @@ def apply(model: Any, path: str | os.PathLike[str], seed: int = 0) -> Report:
             "Check that the file is of the same language."
         )
     table = model.named_weights()[TOKEN_TABLE]
-    rows = np.asarray(keras.ops.convert_to_tensor(table)).copy()
+    rows = table.numpy().copy()
     chosen = vectors[[*found.values()]]
     rows[[*found]] = project(chosen, rows.shape[1], model.config.initializer_range, seed)
     table.assign(rows)

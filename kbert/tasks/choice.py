@@ -57,7 +57,9 @@ class Chooser(TextModel):
         choices, length = ops.shape(inputs["input_word_ids"])[1:]
         rows = {name: ops.reshape(ids, (-1, length)) for name, ids in inputs.items()}  # [B, C, T] -> [B * C, T]
         layout, outputs = self.encoder.encode(rows, seed)
-        logits = self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1))  # [B * C, 1]
+        logits = self.classifier(
+            self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1, a_row=1)
+        )  # [B * C, 1]
         return ops.reshape(logits, (-1, choices))  # [B, C]
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
@@ -75,9 +77,6 @@ class Chooser(TextModel):
     def scores(self, batches: Iterable) -> dict[str, Any]:
         """As `choice_scores`, of batches (inputs [B, C, T], labels int [B]) with one C."""
         return choice_scores(*answers(self, batches))
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)
 
 
 def choice_scores(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:

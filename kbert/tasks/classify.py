@@ -76,7 +76,7 @@ class Classifier(TextModel):
             text = self.encoder.pool(layout, outputs[-1])  # [B, D]
         else:
             text = POOLINGS[self.pooling](layout, outputs[-1], inputs["input_mask"])
-        return self.classifier(text, seed=site_seed(seed, -1))  # [B, C]
+        return self.classifier(text, seed=site_seed(seed, -1, a_row=1))  # [B, C]
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         super().compile(
@@ -96,6 +96,3 @@ class Classifier(TextModel):
         `merge` is for windows of long texts, see `kbert.tasks.classify_scores.answers`.
         """
         return classification_scores(*answers(self, batches, merge), self.labels)
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)

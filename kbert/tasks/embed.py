@@ -113,6 +113,3 @@ class Embedder(TextModel):
     def write_beside(self, folder):
         """The files from which sentence-transformers knows the pooling."""
         sentence_transformers.write(folder, self.pooling, self.normalize, self.config.hidden_size, self.max_length)
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)

@@ -115,7 +115,7 @@ class MultiLabelClassifier(TextModel):
     def call(self, inputs, training=False):
         seed = self.noise_seed(training)
         layout, outputs = self.encoder.encode(inputs, seed)
-        return self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1))  # [B, C]
+        return self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1, a_row=1))  # [B, C]
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         right = keras.metrics.MeanMetricWrapper(rightly_answered, name="label_accuracy")
@@ -154,6 +154,3 @@ class MultiLabelClassifier(TextModel):
         `merge` is for windows of long texts, see `kbert.tasks.classify_scores.answers`.
         """
         return multilabel_scores(*answers(self, batches, merge), self.labels, self.thresholds)
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)

@@ -96,9 +96,6 @@ class SpanReader(TextModel):
         """
         return span_scores(*read_spans(self, batches))
 
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)
-
 
 def _as_outputs(labels):
     """Labels by the names of the outputs that they are of: Keras pairs them by name."""

@@ -92,7 +92,7 @@ class Regressor(TextModel):
     def call(self, inputs, training=False):
         seed = self.noise_seed(training)
         layout, outputs = self.encoder.encode(inputs, seed)
-        return self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1))[:, 0]  # [B]
+        return self.classifier(self.encoder.pool(layout, outputs[-1]), seed=site_seed(seed, -1, a_row=1))[:, 0]  # [B]
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         super().compile(
@@ -108,6 +108,3 @@ class Regressor(TextModel):
         `merge` is for windows of long texts, see `kbert.tasks.classify_scores.answers`.
         """
         return regression_scores(*answers(self, batches, merge))
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)

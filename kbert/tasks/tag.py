@@ -103,7 +103,7 @@ class Tagger(TextModel):
             return layout.to_rows(logits, len(self.labels))  # [B, T, C]
         places = ops.maximum(ops.cast(inputs["word_positions"], "int32"), 0)  # [B, W]
         words = layout.pick(tokens, places, ops.arange(ops.size(places)))  # [B * W, D]
-        logits = self.classifier(words, seed=site_seed(seed, -1))
+        logits = self.classifier(words, seed=site_seed(seed, -1, a_row=ops.shape(places)[1]))
         return ops.reshape(logits, [-1, ops.shape(places)[1], len(self.labels)])  # [B, W, C]
 
     def transitions(self):
@@ -123,6 +123,12 @@ class Tagger(TextModel):
             **kwargs,
         )
 
+    def loss_count(self, inputs, labels, weights):
+        """The words that have a tag, by what they weigh."""
+        if weights is None:
+            return ops.size(labels)
+        return ops.sum(ops.cast(weights > 0, "float32") if self.crf and self.loss is None else weights)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """As Keras'; with a CRF and no loss given to `compile`, minus the log-likelihood for each word that weighs."""
         if not self.crf or self.loss is not None or y is None:
@@ -130,7 +136,8 @@ class Tagger(TextModel):
         weights = ops.ones_like(y_pred[:, :, 0]) if sample_weight is None else sample_weight
         mask = weights > 0  # [B, W]
         found = log_likelihood(y_pred, y, mask, step_table(self.transitions(), self.legal))  # [B]
-        return -ops.sum(found) / ops.maximum(ops.sum(ops.cast(mask, "float32")), 1.0)
+        mean = -ops.sum(found) / ops.maximum(ops.sum(ops.cast(mask, "float32")), 1.0)
+        return mean / self.replicas  # as Keras' losses are, whose sum over replicas is what is made smaller
 
     def smoothed_loss(self, smoothing: float) -> keras.losses.Loss:
         """See `kbert.losses.SmoothedCrossEntropy`."""
@@ -141,6 +148,3 @@ class Tagger(TextModel):
     def scores(self, batches):
         """As `kbert.tasks.tag_scores.tagging_scores`, of `pipelines.tagging(..., seed=None)`; windows are joined."""
         return tagging_scores(answers(self, batches), self.labels, self.scheme)
-
-    def use_layout(self, layout: type) -> type:
-        return self.encoder.use_layout(layout)

@@ -1,0 +1,41 @@
+"""The option that says which devices and machines train, and what stands around such a training."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import typer
+
+StrategyName = Literal["auto", "one", "mirrored", "multiworker", "tpu"]
+Strategy = Annotated[
+    StrategyName,
+    typer.Option(
+        "--strategy",
+        help="What trains: one device; all of this machine (mirrored); the workers of TF_CONFIG or Slurm; a TPU. "
+        "auto: several workers or GPUs where there are, else one.",
+    ),
+]
+RETRY = 138  # an exit code that Kubeflow reads as one to try again; below 128 it would give up
+
+
+@contextlib.contextmanager
+def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
+    """The strategy's scope; gives the run that this worker writes, see `kbert.workers.own_run`.
+
+    Raises:
+        Ended: another worker was lost; the exit code asks for another try.
+    """
+    from kbert.cli.errors import Ended
+    from kbert.cli.reading import say
+    from kbert.strategies import strategy, told
+    from kbert.workers import WorkerLost, lost_in_a_line, own_run
+
+    with own_run(run) as own:
+        chosen = strategy(name)
+        if name != "one" and chosen.num_replicas_in_sync > 1 or name not in ("auto", "one"):
+            say(told(chosen, batch_size))
+        try:
+            with lost_in_a_line(chosen), chosen.scope():
+                yield own
+        except WorkerLost as lost:
+            raise Ended(f"{lost}.", RETRY) from lost

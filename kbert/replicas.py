@@ -1,0 +1,193 @@
+"""What Keras 3.15 lacks under tf.distribute, and nothing else: mends to its loops and optimizers, on TensorFlow.
+
+`mend_keras()` installs them once; they act where a strategy has several replicas, and leave one device as it was. Plain
+Keras models gain from them as ours do. tests/test_upstream.py says of each mend when Keras no longer needs it.
+
+| what fails | mended by | upstream |
+| --- | --- | --- |
+| fit, evaluate and predict on several workers | `_symbolic_build`, `_make_function`, `_predict` | keras#20585 |
+| a batch is cut by rewriting the pipeline, which finds its size or does not | `_distribute` | tensorflow#44945 |
+| each replica clips its own gradients | `_apply`, `_reduced` | tensorflow#33929 |
+| accumulation, EMA's overwriting: a merge call within a condition | `_apply` | keras#17429 |
+| only the first replica is asked whether its gradients are finite | `_check_finite` | |
+"""
+
+import contextlib
+import functools
+
+import keras
+import tensorflow as tf
+from keras.src.backend.tensorflow import optimizer as keras_optimizer
+from keras.src.backend.tensorflow import trainer as keras_trainer
+
+from kbert.replica_batches import parts
+
+Trainer, EpochIterator = keras_trainer.TensorFlowTrainer, keras_trainer.TFEpochIterator
+Optimizer = keras_optimizer.TFOptimizer
+
+
+def mend_keras() -> None:
+    """Installs the mends; further calls do nothing."""
+    if hasattr(Trainer, "kbert_mended"):
+        return
+    Trainer.kbert_mended = True
+    for owner, name, mend in (
+        (EpochIterator, "__init__", _distribute),
+        (Trainer, "_maybe_symbolic_build", _symbolic_build),
+        (Trainer, "_make_function", _make_function),
+        (Trainer, "make_predict_function", _predict),
+        (Optimizer, "_backend_apply_gradients", _apply),
+        (Optimizer, "_all_reduce_sum_gradients", _reduced),
+        (keras.optimizers.LossScaleOptimizer, "check_finite", _check_finite),
+    ):
+        original = getattr(owner, name)
+        setattr(owner, name, functools.wraps(original)(functools.partialmethod(mend, original)))
+
+
+def several(strategy: tf.distribute.Strategy) -> bool:
+    """Whether a strategy has more than one replica."""
+    return strategy.num_replicas_in_sync > 1
+
+
+def _distribute(self, original, distribute_strategy=None, *args, **kwargs):
+    """Each replica gets its rows of each batch: the same batches as on one device."""
+    if not several(distribute_strategy):
+        return original(self, distribute_strategy, *args, **kwargs)
+    one = tf.distribute.OneDeviceStrategy("/cpu:0")
+    original(self, one, *args, **kwargs)
+    self._distribute_strategy = distribute_strategy
+    self._distributed_dataset = parts(self.data_adapter.get_tf_dataset(), distribute_strategy)
+    return None
+
+
+def _symbolic_build(self, original, iterator=None, data_batch=None):
+    """Builds on what one replica gets of the first batch, where Keras takes a mean of them."""
+    if not several(self.distribute_strategy):
+        return original(self, iterator, data_batch)
+    if iterator is not None:
+        for _, _, batches in iterator:
+            data_batch = tf.nest.map_structure(
+                lambda value: self.distribute_strategy.experimental_local_results(value)[0], next(batches)
+            )
+            break
+    with self.distribute_strategy.scope():
+        return self._symbolic_build(data_batch=data_batch)
+
+
+def _make_function(self, original, step_function):
+    """A step on all replicas, or several of them; the logs are the metrics of all replicas together."""
+    strategy = self.distribute_strategy
+    if not several(strategy):
+        return original(self, step_function)
+    compiled = (lambda function: function) if self.run_eagerly else tf.function(reduce_retracing=True)
+
+    @compiled
+    def one_step(data):
+        outputs = strategy.run(step_function, args=(data,))
+        return _logs(self, outputs, strategy)
+
+    @compiled
+    def steps(iterator):
+        def step(done, _):
+            batch = iterator.get_next_as_optional()
+
+            def on_it():
+                strategy.run(step_function, args=(batch.get_value(),))
+                return True
+
+            return done + 1, tf.cond(batch.has_value(), on_it, lambda: False)
+
+        done, more = tf.while_loop(lambda done, more: (done < self.steps_per_execution) & more, step, (0, True))
+        return done > 1 or more, self.get_metrics_result()
+
+    def function(iterator):
+        if self.steps_per_execution == 1:
+            return one_step(next(iterator))
+        some, logs = steps(iterator)
+        if not some:
+            raise StopIteration
+        return logs
+
+    return function
+
+
+def _logs(model, outputs, strategy):
+    """What a step gave, of all replicas: metrics as they stand, anything else by its mean."""
+    if not isinstance(outputs, dict):
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, outputs, axis=None)
+    metrics = model.get_metrics_result()
+    others = {name: value for name, value in outputs.items() if name not in metrics}
+    means = {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in others.items()}
+    return {name: metrics[name] if name in metrics else means[name] for name in outputs}
+
+
+def _predict(self, original, force=False):
+    """Answers in the order of the rows, on every worker."""
+    strategy = self.distribute_strategy
+    if not several(strategy):
+        return original(self, force)
+    if self.predict_function is not None and not force:
+        return self.predict_function
+
+    def predict(batches):
+        answers = [answer(batch) for batch in batches]
+        return tf.nest.map_structure(lambda *each: tf.concat(each, axis=0), *answers)
+
+    def answer(batch):
+        if not any(isinstance(values, tf.distribute.DistributedValues) for values in tf.nest.flatten(batch)):
+            return self.predict_step(batch)  # of predict_on_batch: nobody cut it
+        parts = strategy.run(self.predict_step, args=(batch,))
+        return tf.nest.map_structure(lambda part: strategy.gather(part, axis=0), parts)
+
+    self.predict_function = predict if self.run_eagerly else tf.function(predict, reduce_retracing=True)
+    return self.predict_function
+
+
+def _replica_context():
+    """The context of one replica of several, or None."""
+    context = tf.distribute.get_replica_context()
+    return context if context is not None and context.num_replicas_in_sync > 1 else None
+
+
+def _apply(self, original, gradients, variables):
+    """Sums over all replicas, then clips and applies; what is decided by the step is decided between replicas."""
+    context = _replica_context()
+    if context is None:
+        return original(self, gradients, variables)
+    # Whole tables: rows of a table are as many as a replica's tokens, and collectives exchange equal shapes alone.
+    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(one) for one in gradients])
+    if not (self.gradient_accumulation_steps or (self.use_ema and self.ema_overwrite_frequency)):
+        return original(self, gradients, variables)
+
+    def between(strategy, gradients):
+        with _merged():
+            original(self, [strategy.experimental_local_results(one)[0] for one in gradients], variables)
+
+    return context.merge_call(between, args=(gradients,))
+
+
+@contextlib.contextmanager
+def _merged():
+    """Within, what Keras wants to do between replicas is done where it is: between replicas already."""
+    interim = tf.__internal__.distribute.interim
+    kept, interim.maybe_merge_call = (
+        interim.maybe_merge_call,
+        lambda do, strategy, *args, **kw: do(strategy, *args, **kw),
+    )
+    try:
+        yield
+    finally:
+        interim.maybe_merge_call = kept
+
+
+def _reduced(self, original, pairs):
+    """Nothing: `_apply` has summed."""
+    return pairs
+
+
+def _check_finite(self, original, gradients):
+    """Whether the gradients of all replicas are finite."""
+    context, finite = _replica_context(), original(self, gradients)
+    if context is None:
+        return finite
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.int32)) == 0

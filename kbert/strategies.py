@@ -1,0 +1,119 @@
+"""Which devices and machines train: a strategy of tf.distribute by one word."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from kbert.replicas import mend_keras
+
+NAMES = ("auto", "one", "mirrored", "multiworker", "tpu")
+
+
+def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Strategy:
+    """A strategy, under whose `scope()` models are made, compiled and fitted; ours or any of Keras.
+
+    Args:
+        name: "one" device; "mirrored", all GPUs of this machine, or where there is none all logical CPUs;
+            "multiworker", the machines that TF_CONFIG names, or else those of the Slurm job; "tpu". "auto" is
+            "multiworker" where TF_CONFIG or Slurm speak of several machines, "mirrored" where there are several GPUs,
+            else "one".
+        tpu: the TPU's name or address; by default that of the machine.
+
+    Several workers are made first thing in a program: TensorFlow allows no operation before, and each waits for all.
+
+    Raises:
+        ValueError: no such name, or no cluster for "multiworker".
+
+    >>> strategy("one").num_replicas_in_sync
+    1
+    """
+    if name not in NAMES:
+        raise ValueError(f"A strategy is one of {', '.join(NAMES)}; got {name!r}.")
+    if name == "auto":
+        name = "multiworker" if workers() > 1 else "mirrored" if len(_devices("GPU")) > 1 else "one"
+    mend_keras()
+    if name == "one":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy([device.name for device in _devices("GPU") or _devices("CPU")])
+    if name == "multiworker":
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_cluster())
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu or "")
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def told(chosen: tf.distribute.Strategy, batch_size: int) -> str:
+    """What was chosen, in a line.
+
+    >>> told(strategy("one"), 32)
+    'one device, batches of 32'
+    """
+    replicas, machines = chosen.num_replicas_in_sync, workers_of(chosen)
+    if replicas == 1:
+        return f"one device, batches of {batch_size}"
+    by = f"{machines} workers, " if machines > 1 else ""
+    least, most = batch_size // replicas, -(-batch_size // replicas)
+    each = f"{least}" if least == most else f"{least} or {most}"
+    return f"{by}{replicas} replicas, batches of {batch_size}: {each} on each"
+
+
+def workers() -> int:
+    """How many workers TF_CONFIG speaks of, or Slurm; 1 where neither does.
+
+    Raises:
+        ValueError: TF_CONFIG is no JSON object.
+    """
+    config = _tf_config()
+    if config:
+        return sum(len(config.get("cluster", {}).get(kind, ())) for kind in ("chief", "worker")) or 1
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+def workers_of(chosen: tf.distribute.Strategy) -> int:
+    """Workers of a strategy."""
+    resolver = chosen.cluster_resolver
+    spec = resolver.cluster_spec().as_dict() if resolver else {}
+    return sum(len(spec.get(kind, ())) for kind in ("chief", "worker")) or 1
+
+
+def is_chief() -> bool:
+    """Whether this process writes what all workers made: the chief, or the first worker where there is none."""
+    task, cluster = _tf_config().get("task", {}), _tf_config().get("cluster", {})
+    if not task:
+        return int(os.environ.get("SLURM_PROCID", 0)) == 0
+    return task.get("type") == "chief" or (
+        task.get("type") == "worker" and task.get("index") == 0 and not cluster.get("chief")
+    )
+
+
+def _tf_config() -> dict:
+    told = os.environ.get("TF_CONFIG", "")
+    try:
+        config = json.loads(told or "{}")
+    except ValueError as error:
+        raise ValueError(f"TF_CONFIG is a JSON object with cluster and task; got {told!r}: {error}.") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"TF_CONFIG is a JSON object with cluster and task; got {told!r}.")
+    return config
+
+
+def _cluster():
+    """The resolver of the workers' addresses.
+
+    Raises:
+        ValueError: nothing names them.
+    """
+    resolvers = tf.distribute.cluster_resolver
+    if _tf_config():
+        return resolvers.TFConfigClusterResolver()
+    if workers() > 1:
+        return resolvers.SlurmClusterResolver()
+    raise ValueError(
+        "Several workers are those that TF_CONFIG names, or a Slurm step of several tasks; got neither. "
+        "Set TF_CONFIG on each, or use --strategy auto."
+    )
+
+
+def _devices(kind: str) -> list:
+    return tf.config.list_logical_devices(kind)

@@ -1,0 +1,112 @@
+"""Several workers of one training: who writes, whether all train the same, and what is said where one is lost."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kbert
+from kbert.runs import METRICS, TASK, Run, RunError, flat
+from kbert.strategies import is_chief, workers, workers_of
+
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+LOST += (tf.errors.FailedPreconditionError, tf.errors.InternalError)
+
+
+class WorkerLost(Exception):
+    """Another worker went away, so this one cannot go on; the same commands on all workers do."""
+
+
+@contextlib.contextmanager
+def own_run(run: Run) -> Iterator[Run]:
+    """The run for the one that writes it, the chief; for any other worker a private copy, which goes at the end.
+
+    So every worker resumes from the same checkpoint, and no two write a file. Enter before the strategy is made: then
+    no worker has begun to write.
+    """
+    if workers() == 1 or is_chief():
+        yield run
+        return
+    with tempfile.TemporaryDirectory(prefix="kbert-worker-") as folder:
+        copy = Path(folder) / "run"
+        if (run.folder / TASK).is_file():
+            (copy / run.checkpoints.name).mkdir(parents=True)
+            for path in (run.folder / TASK, run.folder / METRICS, *run.checkpoints.glob("[!.]*")):
+                if path.is_file():
+                    shutil.copyfile(path, copy / path.relative_to(run.folder))
+        yield Run(copy)
+
+
+def agree(strategy: tf.distribute.Strategy, said: dict[str, Any], free: Sequence[str] = ()) -> None:
+    """Holds all workers to one data, one recipe and one code.
+
+    Args:
+        said: JSON-able, what the run's task.json says.
+        free: keys that may differ.
+
+    Raises:
+        RunError: on every worker, names what differs between the first worker and another.
+    """
+    if workers_of(strategy) == 1:
+        return
+    versions = {"kbert": kbert.__version__, "keras": keras.__version__, "tensorflow": tf.__version__}
+    mine = {**{key: value for key, value in flat(said).items() if key not in free}, **versions}
+    told = [json.loads(bytes(text)) for text in _everyone(strategy, np.frombuffer(json.dumps(mine).encode(), "uint8"))]
+    for number, other in enumerate(told[1:], 1):
+        keys = [key for key in {**told[0], **other} if told[0].get(key) != other.get(key)]
+        if keys:
+            differs = ", ".join(f"{key} is {other.get(key)!r} there and {told[0].get(key)!r} here" for key in keys)
+            raise RunError(
+                f"Workers train the same; between worker {number} and worker 0 {differs}. "
+                "Start all with the same command, files and version."
+            )
+
+
+def _everyone(strategy: tf.distribute.Strategy, mine: np.ndarray) -> list[np.ndarray]:
+    """What each worker has, uint8 [N] with an N of its own, in the order of the workers."""
+    here = strategy.num_replicas_in_sync // workers_of(strategy)
+
+    @tf.function
+    def gathered():
+        sizes = strategy.gather(strategy.run(lambda: tf.constant([len(mine)])), axis=0)
+        return sizes, strategy.gather(strategy.run(lambda: tf.constant(mine, tf.int32)), axis=0)
+
+    sizes, values = (found.numpy() for found in gathered())
+    return [part.astype("uint8") for part in np.split(values, np.cumsum(sizes)[:-1])][::here]
+
+
+def any_of(strategy: tf.distribute.Strategy, questions: Sequence[bool]) -> list[bool]:
+    """For each question whether some worker says yes: a decision that all take together. All call it at a step."""
+    if workers_of(strategy) == 1:
+        return list(questions)
+
+    def ask(yes):
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(yes,)), axis=None)
+
+    return (tf.function(ask)(tf.constant(questions, tf.int32)).numpy() > 0).tolist()
+
+
+@contextlib.contextmanager
+def lost_in_a_line(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Says what TensorFlow raises in the workers that are left when one goes away.
+
+    Raises:
+        WorkerLost: the cause in a line, and the remedy.
+    """
+    try:
+        yield
+    except LOST as error:
+        if workers_of(strategy) == 1:
+            raise
+        cause = " ".join(str(error.message).split("\n")[0].split())[:200]
+        raise WorkerLost(
+            f"a worker was lost ({cause}); start all of them again with the same commands: they go on from the last "
+            "checkpoint"
+        ) from error
