@@ -15,6 +15,16 @@ from pipelines import WordPiece
 MOST = 256  # examples; ranges change little with more
 
 
+def rows_of(texts: Sequence[str] | Sequence[Sequence[str]], task: DeviceTask) -> list[list[str]]:
+    """The first examples, a string for each input; ValueError where one has more or fewer."""
+    rows = [[text] if isinstance(text, str) else list(text) for text in texts[:MOST]]
+    if any(len(row) != len(task.inputs) for row in rows):
+        raise ValueError(
+            f"calibration holds {' and '.join(task.inputs)} of each example; got {len(rows[0])} text(s) in a row."
+        )
+    return rows
+
+
 def examples_of(
     task: DeviceTask,
     wordpiece: WordPiece,
@@ -29,11 +39,7 @@ def examples_of(
         texts: of one input, or rows of all.
         signatures: by name.
     """
-    rows = [[text] if isinstance(text, str) else list(text) for text in texts[:MOST]]
-    if any(len(row) != len(task.inputs) for row in rows):
-        raise ValueError(
-            f"calibration holds {' and '.join(task.inputs)} of each example; got {len(rows[0])} text(s) in a row."
-        )
+    rows = rows_of(texts, task)
     exact = ExactTokenizer(wordpiece)
 
     def examples() -> Iterator:

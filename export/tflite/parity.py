@@ -4,7 +4,7 @@ The file is run by LiteRT as a device would run it; what it must say comes from 
 exact tokenizer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,12 @@ from pipelines import WordPiece
 
 
 def check_parity(
-    content: bytes, task: DeviceTask, wordpiece: WordPiece, signatures: Mapping[str, int], tolerance: float
+    content: bytes,
+    task: DeviceTask,
+    wordpiece: WordPiece,
+    signatures: Mapping[str, int],
+    tolerance: float,
+    seen: Sequence[Sequence[str]] = (),
 ) -> float:
     """Compares a file's answers with the model's on texts of several scripts and lengths, alone and together.
 
@@ -30,6 +35,8 @@ def check_parity(
         wordpiece: the exact tokenizer.
         signatures: name of each that answers -> tokens of its rows.
         tolerance: see `export.tflite.precisions`.
+        seen: rows of strings that a calibration saw: the tolerance is for them, and other texts need only have answers,
+            since their numbers may leave the ranges.
 
     Returns:
         The largest difference of a number.
@@ -41,8 +48,7 @@ def check_parity(
     interpreter, exact, worst = open_interpreter(content), ExactTokenizer(wordpiece), 0.0
     for name, length in signatures.items():
         ask = interpreter.get_signature_runner(name)
-        for texts in (TEXTS, TEXTS[:1], TEXTS[2:3]):
-            columns = [[*texts[place:], *texts[:place]] for place in range(len(task.inputs))]  # another in every column
+        for columns, allowed in asked_columns(len(task.inputs), tolerance, seen):
             rows = task.rows(exact, [tf.constant(column) for column in columns], length)
             ids = dict(zip(ID_TENSORS, rows[:3], strict=True))
             right = task.answer(ids)
@@ -56,9 +62,20 @@ def check_parity(
                 answers = ask(**{key: strings(column) for key, column in zip(task.inputs, columns, strict=True)})
             # What device and exact tokenizer part otherwise is not told by answers: `check_texts` counts it.
             plain = [all(text.isascii() for text in row) for row in zip(*columns, strict=True)]
-            same = [row for row in range(len(texts)) if by_ids or plain[row]]
-            worst = max(worst, compare(name, answers, right, same, tolerance))
+            same = [row for row in range(len(plain)) if by_ids or plain[row]]
+            worst = max(worst, compare(name, answers, right, same, allowed))
     return worst
+
+
+def asked_columns(
+    inputs: int, tolerance: float, seen: Sequence[Sequence[str]]
+) -> Iterator[tuple[list[list[str]], float]]:
+    """Strings for each input, other ones in every column, and how far answers to them may be."""
+    for texts in (TEXTS, TEXTS[:1], TEXTS[2:3]):
+        columns = [[*texts[place:], *texts[:place]] for place in range(inputs)]
+        yield columns, np.inf if seen else tolerance
+    if seen:
+        yield [list(column) for column in zip(*seen[:SEEN], strict=True)], tolerance
 
 
 def asked_of(ask, tensors: Mapping[str, np.ndarray], one_by_one: bool) -> dict[str, np.ndarray]:
@@ -104,6 +121,7 @@ def compare(
     return worst
 
 
+SEEN = 16  # texts of a calibration that are asked again
 LOOSE = 0.05  # over it, two labels that are nearly as likely may change places
 
 

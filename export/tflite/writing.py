@@ -9,7 +9,7 @@ import keras
 
 from export.litert_files import ABOUT, with_files
 from export.tflite import metadata
-from export.tflite.calibration import examples_of
+from export.tflite.calibration import examples_of, rows_of
 from export.tflite.conversion import convert
 from export.tflite.parity import check_parity
 from export.tflite.precisions import PRECISIONS, Numbers
@@ -108,7 +108,8 @@ def checked_content(
         for length in lengths
         if named(name, length, lengths) in signatures
     }
-    check_parity(content, task, wordpiece, answering, numbers.tolerance)
+    seen = rows_of(calibration, task) if numbers.calibrated else ()
+    check_parity(content, task, wordpiece, answering, numbers.tolerance, seen)
     return content
 
 
