@@ -3,9 +3,11 @@
 B texts, T tokens, D width, L blocks.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -198,7 +200,10 @@ def test_gradients_are_the_models_where_this_project_cannot_be_imported(model, f
         np.testing.assert_allclose(found[f"arr_{place}"], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_tensorflow_hub_loads_it(folder):
+def test_tensorflow_hub_loads_it(folder, monkeypatch):
+    version = pytest.importorskip("packaging.version")
+    if importlib.util.find_spec("pkg_resources") is None:  # which it asks for one function, and setuptools 81 dropped
+        monkeypatch.setitem(sys.modules, "pkg_resources", types.SimpleNamespace(parse_version=version.parse))
     hub = pytest.importorskip("tensorflow_hub")
     layer = hub.KerasLayer(str(folder / "encoder"), trainable=True)
     inputs = hub.load(str(folder / "preprocess"))(tf.constant(TEXTS))
