@@ -3,16 +3,18 @@
 python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, for STUDY
 
   learns        `kbert vocab` of 16,000 tokens and `kbert pretrain`, 11,000 steps of 16 x 128 tokens, on `books`
-                (120 MB); then SST-2, one epoch
+                (120 MB); then SST-2, one epoch, and an epoch of a quarter of it
   low-resource  8,000 tokens, accents kept, 4,000 steps, on Swahili, Yoruba and Hausa together (5 MB of news); then
                 masked words of a tenth of the text that was held out, beside a model that knows only how frequent each
                 token is. `python -m benchmarks --only masakhaner` goes on from it.
   chinese       8,000 tokens, each ideograph one, 2,400 steps, on `zhwiki` (60 MB); then ChnSentiCorp, one epoch
 
 and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
-vocabulary; `unigram`. Pre-training: heads that start at their neighbours, packed rows without pairs, no dropout, AdamW,
-rate 1e-3, warm-up over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, warm-up 10 %, decay 0.01,
-dropout 0.1, 128 tokens at most, batches of 32; accuracy on the dev set.
+vocabulary; `few-pretrained` and `few-random`, the same with few examples; `unigram`.
+
+Pre-training: heads that start at their neighbours, packed rows without pairs, no dropout, AdamW, rate 1e-3, warm-up
+over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, warm-up 10 %, decay 0.01, dropout 0.1, 128 tokens
+at most, batches of 32; accuracy on the dev set.
 
 Every stage keeps what it found under --scratch, and is not done again there; a pre-training that was interrupted goes
 on by its own means. So `python -m benchmarks --keep DIR --only learns` may be stopped and started again.
@@ -21,7 +23,7 @@ on by its own means. So `python -m benchmarks --keep DIR --only learns` may be s
 import functools
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.finetuning import finetune_once
@@ -44,6 +46,8 @@ PRETRAIN += ("--learning-rate", "1e-3", "--warmup", "0.05", "--dropout", "0")
 PRETRAIN += ("--max-length", str(MAX_LENGTH), "--batch-size", "16", "--evaluate-batches", "20")
 FINETUNE_RATE, FINETUNE_DROPOUT, POOLING = 3e-4, 0.1, "mean"  # [CLS] is not trained without pairs
 
+FEW = "few-"  # first letters of a part
+
 
 @dataclass(frozen=True)
 class Study:
@@ -58,6 +62,7 @@ class Study:
         task: train and dev file of the data folder, or none.
         text_column: of those.
         epochs: of the task.
+        few: examples of a task with few of them, or none.
     """
 
     text: tuple[str, ...]
@@ -68,10 +73,11 @@ class Study:
     task: tuple[str, ...] = ()
     text_column: str = "sentence"
     epochs: int = 1
+    few: int | None = None
 
 
 STUDIES = {
-    "learns": Study((BOOKS,), "learns_steps", 16_000, 0.01, task=SST2[:2]),
+    "learns": Study((BOOKS,), "learns_steps", 16_000, 0.01, task=SST2[:2], few=16_000),
     "low-resource": Study(LOW_RESOURCE, "low_resource_steps", 8_000, 0.1, learn=("--keep-accents",)),
     "chinese": Study(
         *((ZHWIKI,), "chinese_steps", 8_000, 0.01),
@@ -174,8 +180,9 @@ def task(name: str, job: Job, part: str) -> None:
     place = Place(name, job)
     found = stage(place.folder, f"{part}-{job.seed}", lambda: learn_task(place, job, part))
     told = note(found, f"seed {job.seed}")
-    say("dev accuracy", 100 * found["accuracy"], "%", note=told)
-    say("time of the task", found["seconds"], "s", note=told)
+    few = f", {place.study.few:,} examples" if part.startswith(FEW) else ""
+    say(f"dev accuracy{few}", 100 * found["accuracy"], "%", note=told)
+    say(f"time of the task{few}", found["seconds"], "s", note=told)
 
 
 def learn_task(place: Place, job: Job, part: str) -> Found:
@@ -185,7 +192,12 @@ def learn_task(place: Place, job: Job, part: str) -> Found:
 
     study = place.study
     recipe = Recipe(study.epochs, FINETUNE_RATE, warmup=0.1, weight_decay=0.01)
-    start = {"preset": "mini", "vocabulary": str(place.vocabulary)} if part == "random" else {"preset": str(place.run)}
+    start = {"preset": "mini", "vocabulary": str(place.vocabulary)}
+    if part.endswith("pretrained"):
+        start = {"preset": str(place.run)}
+    if part.startswith(FEW):
+        few = min(study.few, job.amounts.training_examples or study.few)
+        job = replace(job, amounts=replace(job.amounts, training_examples=few))
     train, dev = (job.data / name for name in study.task)
     began = time.perf_counter()
     trained = finetune_once(
@@ -208,7 +220,8 @@ def works() -> dict:
     for name, study in STUDIES.items():
         found[f"{name}-pretrain"] = functools.partial(pretrain, name)
         if study.task:
-            found |= {f"{name}-{part}": functools.partial(task, name, part=part) for part in ("pretrained", "random")}
+            parts = ("pretrained", "random") + ((f"{FEW}pretrained", f"{FEW}random") if study.few else ())
+            found |= {f"{name}-{part}": functools.partial(task, name, part=part) for part in parts}
         else:
             found[f"{name}-unigram"] = functools.partial(unigram, name)
     return found

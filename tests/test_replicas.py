@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kbert
+
 SCRIPT = Path(__file__).parent / "replica_cases.py"
 # Keras' own rounding of these: Adam divides gradients near 0 by their own size, and bfloat16 has three digits.
 LOOSE = {"classify, bfloat16": 2e-2}
@@ -18,7 +20,9 @@ NAMES = ("two replicas", "three replicas", "two workers", "three workers")
 
 
 def clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    """The environment of a process that is not yet told of other workers."""
+    told = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    return {**told, "PYTHONPATH": str(Path(kbert.__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def ports(count: int) -> list[int]:

@@ -1,0 +1,90 @@
+"""Two workers of `kbert pretrain` over loopback: one writes, both end alike, a lost one ends all, restarts go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_replicas import clean, ports
+
+RETRY = 138
+STEPS, KILL_AFTER = 24, 8
+
+
+def words(folder: Path, out: str, *more: str) -> list[str]:
+    text = ["--input", "text.txt", "--vocab", "vocab.txt", "--size", "tiny", "--max-length", "32", "--batch-size", "8"]
+    told = ["--steps", str(STEPS), "--checkpoint-steps", "4", "--log-steps", "1", "--held-out", "0.1"]
+    return [sys.executable, "-m", "kbert", "pretrain", *text, *told, "--evaluate-batches", "2", "--out", out, *more]
+
+
+def start(folder: Path, out: str, count: int = 2, more: dict[int, tuple] | None = None) -> list[subprocess.Popen]:
+    addresses, started = [f"localhost:{port}" for port in ports(count)], []
+    for index in range(count):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        env = {**clean(), **({"TF_CONFIG": json.dumps(task)} if count > 1 else {})}
+        with (folder / f"{out}.{index}.log").open("a") as log:
+            command = words(folder, out, *(more or {}).get(index, ()))
+            started.append(subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log))
+    return started
+
+
+def ended(processes, seconds: int = 300) -> list[int]:
+    return [process.wait(timeout=seconds) for process in processes]
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(run / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Text of 300 sentences and a vocabulary of its words, and a training on two workers that nobody disturbed."""
+    folder, random = tmp_path_factory.mktemp("workers"), np.random.default_rng(0)
+    names = [a + b for a in "bcdfgklm" for b in ("ana", "ilo", "uru")]
+    lines = [" ".join(random.choice(names, 7)) + "." + ("\n" if i % 5 == 4 else "") for i in range(300)]
+    (folder / "text.txt").write_text("\n".join(lines))
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *names]))
+    assert ended(start(folder, "whole")) == [0, 0], (folder / "whole.0.log").read_text()[-2000:]
+    return folder
+
+
+def test_two_workers_train_as_one_and_the_first_alone_writes(folder):
+    assert ended(start(folder, "one", count=1)) == [0]
+    one, two = weights(folder / "one"), weights(folder / "whole")
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-6, err_msg=name)
+    assert "2 workers, 2 replicas, batches of 8: 4 on each" in (folder / "whole.0.log").read_text()
+    steps = [json.loads(line)["step"] for line in (folder / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)  # two writers would have repeated them
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_worker_ends_the_others_in_a_line_and_the_same_command_ends_in_the_same_bits(folder, killed):
+    out = f"killed{killed}"
+    processes = start(folder, out)
+    deadline = time.monotonic() + 240
+    while not any((folder / out / "checkpoints").glob(f"step-*{KILL_AFTER}.safetensors")):
+        assert time.monotonic() < deadline and all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    os.kill(processes[killed].pid, signal.SIGKILL)
+    assert ended(processes)[1 - killed] == RETRY
+    last = (folder / f"{out}.{1 - killed}.log").read_text().splitlines()[-1]
+    assert last.startswith("kbert: a worker was lost") and "same commands" in last
+    assert ended(start(folder, out)) == [0, 0]
+    first, second = weights(folder / "whole"), weights(folder / out)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_worker_with_another_setting_is_refused_with_what_differs(folder):
+    codes = ended(start(folder, "refused", more={1: ("--learning-rate", "0.5")}))
+    assert codes == [1, 1]
+    told = (folder / "refused.0.log").read_text()
+    assert "between worker 1 and worker 0" in told and "learning_rate is 0.5 there" in told
+    assert not (folder / "refused" / "task.json").exists()
