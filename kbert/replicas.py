@@ -20,7 +20,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow import optimizer as keras_optimizer
 from keras.src.backend.tensorflow import trainer as keras_trainer
 
-from kbert.replica_batches import parts
+from kbert.replica_batches import ReplicaBatches
 
 Trainer, EpochIterator = keras_trainer.TensorFlowTrainer, keras_trainer.TFEpochIterator
 Optimizer = keras_optimizer.TFOptimizer
@@ -56,7 +56,7 @@ def _distribute(self, original, distribute_strategy=None, *args, **kwargs):
     one = tf.distribute.OneDeviceStrategy("/cpu:0")
     original(self, one, *args, **kwargs)
     self._distribute_strategy = distribute_strategy
-    self._distributed_dataset = parts(self.data_adapter.get_tf_dataset(), distribute_strategy)
+    self._distributed_dataset = ReplicaBatches(self.data_adapter.get_tf_dataset(), distribute_strategy)
     return None
 
 
@@ -86,26 +86,13 @@ def _make_function(self, original, step_function):
         outputs = strategy.run(step_function, args=(data,))
         return _logs(self, outputs, strategy)
 
-    @compiled
-    def steps(iterator):
-        def step(done, _):
-            batch = iterator.get_next_as_optional()
-
-            def on_it():
-                strategy.run(step_function, args=(batch.get_value(),))
-                return True
-
-            return done + 1, tf.cond(batch.has_value(), on_it, lambda: False)
-
-        done, more = tf.while_loop(lambda done, more: (done < self.steps_per_execution) & more, step, (0, True))
-        return done > 1 or more, self.get_metrics_result()
-
     def function(iterator):
-        if self.steps_per_execution == 1:
-            return one_step(next(iterator))
-        some, logs = steps(iterator)
-        if not some:
-            raise StopIteration
+        logs = one_step(next(iterator))
+        for _ in range(self.steps_per_execution - 1):
+            try:
+                logs = one_step(next(iterator))
+            except StopIteration:  # fewer are left; the next call says so
+                break
         return logs
 
     return function

@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +82,16 @@ def _everyone(strategy: tf.distribute.Strategy, mine: np.ndarray) -> list[np.nda
     return [part.astype("uint8") for part in np.split(values, np.cumsum(sizes)[:-1])][::here]
 
 
-def any_of(strategy: tf.distribute.Strategy, questions: Sequence[bool]) -> list[bool]:
-    """For each question whether some worker says yes: a decision that all take together. All call it at a step."""
+def any_of(strategy: tf.distribute.Strategy) -> Callable[[Sequence[bool]], list[bool]]:
+    """A function that says for each of some questions whether any worker answers yes; all ask it at the same step."""
     if workers_of(strategy) == 1:
-        return list(questions)
+        return list
 
-    def ask(yes):
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(yes,)), axis=None)
+    @tf.function
+    def ask(answers):
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(tf.identity, args=(answers,)), axis=None)
 
-    return (tf.function(ask)(tf.constant(questions, tf.int32)).numpy() > 0).tolist()
+    return lambda answers: (ask(tf.constant(answers, tf.int32)).numpy() > 0).tolist()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,19 @@ STEPS, KILL_AFTER = 24, 8
 
 
 def words(folder: Path, out: str, *more: str) -> list[str]:
-    text = ["--input", "text.txt", "--vocab", "vocab.txt", "--size", "tiny", "--max-length", "32", "--batch-size", "8"]
+    text = [
+        "--input",
+        "text.txt",
+        "--vocab",
+        "vocab.txt",
+        "--lowercase",
+        "--size",
+        "tiny",
+        "--max-length",
+        "32",
+        "--batch-size",
+        "8",
+    ]
     told = ["--steps", str(STEPS), "--checkpoint-steps", "4", "--log-steps", "1", "--held-out", "0.1"]
     return [sys.executable, "-m", "kbert", "pretrain", *text, *told, "--evaluate-batches", "2", "--out", out, *more]
 

@@ -3,7 +3,6 @@
 pretrain() compiles, fits with the callbacks of `stepwise`, and leaves the last step's weights in the model.
 """
 
-import functools
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -84,7 +83,7 @@ def pretrain(
 
     guard = StopOnDivergence(checkpoints, recipe.spike, run.metrics(), int(recipe.warmup * recipe.steps))
     lines = StepLines(recipe.log_steps, ends, add_trained, state)
-    agree = functools.partial(any_of, model.distribute_strategy)
+    agree = any_of(model.distribute_strategy)
     save = SaveSteps(checkpoints, recipe.checkpoint_steps, recipe.checkpoint_minutes, lines.carry, stop, agree)
     step = state["step"]
     try:
