@@ -6,7 +6,7 @@ Keras models gain from them as ours do. tests/test_upstream.py says of each mend
 | what fails | mended by | upstream |
 | --- | --- | --- |
 | fit, evaluate and predict on several workers | `_symbolic_build`, `_make_function`, `_predict` | keras#20585 |
-| a batch is cut by rewriting the pipeline, which finds its size or does not | `_distribute` | tensorflow#44945 |
+| a batch is cut by rewriting the pipeline, which finds its size or does not | `_distribute` | tensorflow#34358 |
 | each replica clips its own gradients | `_apply`, `_reduced` | tensorflow#33929 |
 | accumulation, EMA's overwriting: a merge call within a condition | `_apply` | keras#17429 |
 | only the first replica is asked whether its gradients are finite | `_check_finite` | |

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kbert.dropout import Seed
 from kbert.global_batch import Share, share_of
 from kbert.layout import Padded
+from kbert.replicas import mend_keras
 
 
 class StepModel(keras.Model):
@@ -27,6 +28,8 @@ class StepModel(keras.Model):
 
     def __init__(self, *, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
+        if tf.distribute.has_strategy():
+            mend_keras()
         self.seed = seed
         self._seed_generator = keras.random.SeedGenerator(seed)
         self._step_seed: Seed | None = None
