@@ -77,21 +77,37 @@ def test_two_workers_train_as_one_and_the_first_alone_writes(folder):
     assert steps == sorted(steps)  # two writers would have repeated them
 
 
-@pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_worker_ends_the_others_in_a_line_and_the_same_command_ends_in_the_same_bits(folder, killed):
-    out = f"killed{killed}"
+def disturbed(folder: Path, out: str, number: int, worker: int) -> list[subprocess.Popen]:
+    """Two workers, of which one gets a signal after its first checkpoints."""
     processes = start(folder, out)
     deadline = time.monotonic() + 240
     while not any((folder / out / "checkpoints").glob(f"step-*{KILL_AFTER}.safetensors")):
         assert time.monotonic() < deadline and all(process.poll() is None for process in processes)
         time.sleep(0.05)
-    os.kill(processes[killed].pid, signal.SIGKILL)
+    os.kill(processes[worker].pid, number)
+    return processes
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_worker_ends_the_others_in_a_line_and_the_same_command_ends_in_the_same_bits(folder, killed):
+    out = f"killed{killed}"
+    processes = disturbed(folder, out, signal.SIGKILL, killed)
     assert ended(processes)[1 - killed] == RETRY
     last = (folder / f"{out}.{1 - killed}.log").read_text().splitlines()[-1]
     assert last.startswith("kbert: a worker was lost") and "same commands" in last
     assert ended(start(folder, out)) == [0, 0]
     first, second = weights(folder / "whole"), weights(folder / out)
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_a_notice_to_one_worker_stops_all_with_a_checkpoint_from_which_fewer_go_on(folder):
+    assert ended(disturbed(folder, "told", signal.SIGTERM, 1)) == [143, 143]
+    told = [(folder / f"told.{index}.log").read_text().splitlines()[-1] for index in range(2)]
+    assert all("stopped after step" in line and "the same command goes on" in line for line in told)
+    assert ended(start(folder, "told", count=1)) == [0]
+    whole, rest = weights(folder / "whole"), weights(folder / "told")
+    for name in whole:
+        np.testing.assert_allclose(rest[name], whole[name], rtol=0, atol=1e-6, err_msg=name)
 
 
 def test_a_worker_with_another_setting_is_refused_with_what_differs(folder):

@@ -36,5 +36,8 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """What a shell says of a process that the signal ended: 143 for SIGTERM, 130 for Ctrl-C."""
-        return 128 + self.number
+        """What a shell says of a process that the signal ended: 143 for SIGTERM, 130 for Ctrl-C.
+
+        143 also where the signal came to another worker of the training, and all stopped.
+        """
+        return 128 + (self.number or signal.SIGTERM)
