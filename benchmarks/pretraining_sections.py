@@ -92,6 +92,16 @@ PRETRAINING = {
         files=LOW_RESOURCE,
     ),
     "chinese": study("chinese", "Chinese Wikipedia, then ChnSentiCorp", (ZHWIKI, *CHNSENTICORP)),
+    "workers": Section(
+        "Two workers on a core each",
+        (
+            Contender("one worker", "workers", "one", BFLOAT16, rounds=2),
+            Contender(f"{KBERT} two workers", "workers", "two", BFLOAT16, rounds=2),
+        ),
+        (Multiple("pre-training", "one worker", 1.7, 1.7),),
+        default=False,
+        files=(BOOKS,),
+    ),
     "kills": Section(
         "Killed and started again",
         (Contender(KBERT, "pretraining_kills", "kills"),),
