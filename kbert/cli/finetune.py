@@ -10,7 +10,7 @@ import typer
 from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
 from kbert.cli.own_options import options_of
-from kbert.cli.strategy_options import Strategy, training_under
+from kbert.cli.strategy_options import Strategy, check_alone, training_under
 from kbert.cli.tasks import TASKS, TaskOptions
 from kbert.cli.training_options import RepeatOptions, TrainingOptions
 
@@ -90,6 +90,7 @@ def finetune(
     settings = finetuning.Settings(batch_size, seed, dtype, class_weight, **augment)
     command = shlex.join(["kbert", *sys.argv[1:]])
     if several:
+        check_alone(strategy)
         runs.start(out, resume=resume, overwrite=overwrite)
         all_of_them = runs.over_seeds if repeats.seeds else runs.over_folds
         summary = all_of_them(runs.Asked(asked, source, recipe, settings, command, resume), out, several)

@@ -39,3 +39,16 @@ def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
                 yield own
         except WorkerLost as lost:
             raise Ended(f"{lost}.", RETRY) from lost
+
+
+def check_alone(name: StrategyName) -> None:
+    """Holds several trainings of one command to one device.
+
+    Raises:
+        WrongUse: several devices or workers were asked for, or TF_CONFIG or Slurm speak of them.
+    """
+    from kbert.cli.errors import WrongUse
+    from kbert.strategies import workers
+
+    if name not in ("auto", "one") or workers() > 1:
+        raise WrongUse("--seeds and --folds train on one device; start them without --strategy and TF_CONFIG.")
