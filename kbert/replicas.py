@@ -7,6 +7,7 @@ Keras models gain from them as ours do. tests/test_upstream.py says of each mend
 | --- | --- | --- |
 | fit, evaluate and predict on several workers | `_symbolic_build`, `_make_function`, `_predict` | keras#20585 |
 | a batch is cut by rewriting the pipeline, which finds its size or does not | `_distribute` | tensorflow#34358 |
+| a replica with fewer rows counts as much as the others | `_train_step` | |
 | each replica clips its own gradients | `_apply`, `_reduced` | tensorflow#33929 |
 | accumulation, EMA's overwriting: a merge call within a condition | `_apply` | keras#17429 |
 | only the first replica is asked whether its gradients are finite | `_check_finite` | |
@@ -34,6 +35,7 @@ def mend_keras() -> None:
     for owner, name, mend in (
         (EpochIterator, "__init__", _distribute),
         (Trainer, "_maybe_symbolic_build", _symbolic_build),
+        (Trainer, "train_step", _train_step),
         (Trainer, "_make_function", _make_function),
         (Trainer, "make_predict_function", _predict),
         (Optimizer, "_backend_apply_gradients", _apply),
@@ -72,6 +74,25 @@ def _symbolic_build(self, original, iterator=None, data_batch=None):
             break
     with self.distribute_strategy.scope():
         return self._symbolic_build(data_batch=data_batch)
+
+
+def _train_step(self, original, data):
+    """Keras' step, with a loss that counts by the rows that a replica has; they may be none."""
+    context = _replica_context()
+    if context is None:
+        return original(self, data)
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+    rows = tf.cast(tf.shape(tf.nest.flatten(x)[0])[0], tf.float32)
+    share = context.num_replicas_in_sync * rows / context.all_reduce(tf.distribute.ReduceOp.SUM, rows)
+    with tf.GradientTape() as tape:
+        answers = self(x, training=True) if self._call_has_training_arg else self(x)
+        loss = self._compute_loss(x=x, y=y, y_pred=answers, sample_weight=weights, training=True)
+        small = self.optimizer.scale_loss(loss * share)
+    self.optimizer.apply_gradients(
+        zip(tape.gradient(small, self.trainable_weights), self.trainable_weights, strict=True)
+    )
+    self._loss_tracker.update_state(loss * context.num_replicas_in_sync, sample_weight=rows)
+    return self.compute_metrics(x, y, answers, sample_weight=weights)
 
 
 def _make_function(self, original, step_function):

@@ -86,7 +86,9 @@ class StepModel(keras.Model):
             rows, tokens: of the share before the part that is computed within.
         """
         seed = tf.cast(self._seed_generator.state[0], tf.int32)  # a variable: a checkpoint has it
-        key = tf.stack([seed, tf.cast(self.optimizer.iterations, tf.int32)])
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        # Keras' own count of batches: `iterations` stands still while gradients are accumulated.
+        key = tf.stack([seed, tf.cast(optimizer._iterations, tf.int32)])
         self._step_seed = share.seed(key, rows, tokens)
         try:
             yield

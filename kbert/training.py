@@ -16,6 +16,7 @@ from kbert.optimizer import adamw
 from kbert.recipe import Recipe
 from kbert.runs import Run
 from kbert.watching import Checkpoints, DevScores, MetricsFile, StopOnNaN, out_of_patience
+from kbert.workers import agree_on_start
 
 LINES_AN_EPOCH = 50  # of metrics.jsonl, at most: a smooth curve in a small file
 
@@ -66,6 +67,7 @@ def finetune(
         add_lora(model, recipe.lora, recipe.lora_alpha)
     resumed = resume and run.last_checkpoint.is_file()
     state: dict[str, Any] = checkpoints.state(run.last_checkpoint) if resumed else {"epoch": 0, "best": None}
+    agree_on_start(model, state["epoch"])
     run.forget_metrics_after(state["epoch"])
     keep = Checkpoints(run, state, f"val_{best}")
     for stage in _stages(recipe, model):

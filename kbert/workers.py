@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 import kbert
-from kbert.runs import METRICS, TASK, Run, RunError, flat
+from kbert.checkpoints import digest
+from kbert.runs import CONFIG, METRICS, TASK, Run, RunError, flat
 from kbert.strategies import is_chief, workers, workers_of
 
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
@@ -38,7 +39,7 @@ def own_run(run: Run) -> Iterator[Run]:
         copy = Path(folder) / "run"
         if (run.folder / TASK).is_file():
             (copy / run.checkpoints.name).mkdir(parents=True)
-            for path in (run.folder / TASK, run.folder / METRICS, *run.checkpoints.glob("[!.]*")):
+            for path in (*(run.folder / name for name in (TASK, METRICS, CONFIG)), *run.checkpoints.glob("[!.]*")):
                 if path.is_file():
                     shutil.copyfile(path, copy / path.relative_to(run.folder))
         yield Run(copy)
@@ -80,6 +81,18 @@ def _everyone(strategy: tf.distribute.Strategy, mine: np.ndarray) -> list[np.nda
 
     sizes, values = (found.numpy() for found in gathered())
     return [part.astype("uint8") for part in np.split(values, np.cumsum(sizes)[:-1])][::here]
+
+
+def agree_on_start(model: keras.Model, step: int) -> None:
+    """Holds all workers to one step and one set of weights, before the first step of a training or of its resume.
+
+    Raises:
+        RunError: a worker that read another checkpoint, or another preset under the same name.
+    """
+    strategy = model.distribute_strategy
+    if workers_of(strategy) > 1:
+        arrays = ((weight.path, weight.numpy()) for weight in model.weights)
+        agree(strategy, {"step": step, "weights": digest({}, arrays)})
 
 
 def any_of(strategy: tf.distribute.Strategy) -> Callable[[Sequence[bool]], list[bool]]:

@@ -10,7 +10,7 @@ import typer
 from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
 from kbert.cli.own_options import options_of
-from kbert.cli.strategy_options import Strategy, check_alone, training_under
+from kbert.cli.strategy_options import Strategy, among_workers, check_alone, training_under
 from kbert.cli.tasks import TASKS, TaskOptions
 from kbert.cli.training_options import RepeatOptions, TrainingOptions
 
@@ -73,10 +73,12 @@ def finetune(
     options = options_of(TASKS, task, specific, "--task")
     recipe = training.recipe()
 
-    from kbert.runs import Run
+    from kbert.runs import TASK, Run
 
     several = repeats.seeds or repeats.folds
     if not several:
+        # A scheduler of several workers starts, and starts again, with one command.
+        resume = resume and ((out / TASK).is_file() or not among_workers())
         run = Run.open(out) if resume else Run.start(out, overwrite=overwrite)  # before anything slow
 
     from kbert.cli import finetuning

@@ -17,6 +17,7 @@ from kbert.workers import agree
 
 # In a resume; what train and dev hold is compared.
 FREE_TO_DIFFER = ("command", "result", "kbert_version", "train", "dev")
+OWN = ("command", "train", "dev")  # of each worker
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def finetune(
         return task.batches(train, model.tokenizer_spec, size, seed=settings.seed, epochs=epochs)
 
     steps = int(batches(range(1)).cardinality())
-    agree(model.distribute_strategy, said, FREE_TO_DIFFER)
+    agree(model.distribute_strategy, said, OWN)
     if not resume:
         run.begin(said)
     rows = min(len(train), steps * size) if steps * size < len(train) + size else steps * size

@@ -31,6 +31,7 @@ FREE_TO_DIFFER = (
     *("checkpoint_steps", "checkpoint_minutes", "keep", "spike", "evaluate_steps", "log_steps"),
     *("command", "corpus", "result", "kbert_version"),
 )
+OWN = ("command", "input", "records", "vocab", "word_vectors")  # of each worker: where its files lie
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def pretrain(
         batches, held_out = text.batches(model.tokenizer_spec, data, recipe.phases)
         for make in batches:
             make(None)  # a wrong setting is told before anything is written
-        agree(model.distribute_strategy, task, FREE_TO_DIFFER)
+        agree(model.distribute_strategy, task, OWN)
         with run.locked():
             if resume:
                 task["corpus"] = run.task.get("corpus", {})

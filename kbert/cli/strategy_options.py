@@ -1,6 +1,7 @@
 """The option that says which devices and machines train, and what stands around such a training."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -27,18 +28,27 @@ def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
     """
     from kbert.cli.errors import Ended
     from kbert.cli.reading import say
-    from kbert.strategies import strategy, told
-    from kbert.workers import WorkerLost, lost_in_a_line, own_run
+    from kbert.strategies import strategy, told, workers
+    from kbert.workers import LOST, WorkerLost, lost_in_a_line, own_run
 
-    with own_run(run) as own:
-        chosen = strategy(name)
-        if name != "one" and chosen.num_replicas_in_sync > 1 or name not in ("auto", "one"):
+    together = name == "multiworker" or name == "auto" and workers() > 1
+    with own_run(run) if together else contextlib.nullcontext(run) as own:
+        try:
+            chosen = strategy(name)
+        except LOST as error:
+            raise Ended(f"not all workers came: {str(error).splitlines()[0]}; start all of them.", RETRY) from error
+        if chosen.num_replicas_in_sync > 1 or name not in ("auto", "one"):
             say(told(chosen, batch_size))
         try:
             with lost_in_a_line(chosen), chosen.scope():
                 yield own
         except WorkerLost as lost:
             raise Ended(f"{lost}.", RETRY) from lost
+
+
+def among_workers() -> bool:
+    """Whether something has started this process as one of several; told without loading TensorFlow."""
+    return "TF_CONFIG" in os.environ or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
 
 
 def check_alone(name: StrategyName) -> None:

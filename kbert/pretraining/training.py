@@ -16,7 +16,7 @@ from kbert.pretraining.recipe import Phase, PretrainingRecipe
 from kbert.pretraining.stepwise import HeldOut, SaveSteps, StepLines, end_expected, value
 from kbert.runs import Run
 from kbert.tensorboard import Scalars
-from kbert.workers import any_of, lost_in_a_line
+from kbert.workers import agree_on_start, any_of, lost_in_a_line
 
 __all__ = ["DataStopped", "Phase", "PretrainingRecipe", "pretrain"]
 
@@ -69,6 +69,7 @@ def pretrain(
     model.optimizer.build(model.trainable_variables)
     checkpoints = StepCheckpoints(run, recipe.keep)
     state = (checkpoints.restore(model) if resume else None) or {"step": 0}
+    agree_on_start(model, state["step"])
     run.forget_metrics_after(state["step"], by="step")
     ends = list(itertools.accumulate(phase.steps for phase in recipe.phases))
     board = Scalars(run.logs, run.metrics())
