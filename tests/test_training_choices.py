@@ -8,6 +8,7 @@ from test_training import BATCH, LABELS, ROWS, STEPS, Killed, KillIn, dev, epoch
 
 from kbert import chains
 from kbert.class_weights import weigh
+from kbert.dropout import Seed
 from kbert.freezing import freeze_weights, layer_rates, learning
 from kbert.lora import add_lora, has_lora, merge_lora, merged_weights
 from kbert.losses import SmoothedCrossEntropy
@@ -90,7 +91,7 @@ def test_frozen_features_are_those_of_inference():
     model = toy(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5)
     freeze_weights(model, 1)
     inputs, _ = rows(3)
-    _, noisy = model.encoder.encode(inputs, tf.constant([3, 5]))
+    _, noisy = model.encoder.encode(inputs, Seed(tf.constant([3, 5])))
     _, still = model.encoder.encode(inputs)
     np.testing.assert_array_equal(noisy[0], still[0])
     assert np.abs(noisy[1] - still[1]).max() > 1e-3
