@@ -9,22 +9,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported_models import MODELS, D, F, H, L, P, V, make, tokenizer_of
+from exported_models import MODELS, config_of, make, tokenizer_of
 
 from kbert.cli import main
-from kbert.config import BertConfig
-from kbert.presets import convert, open_preset, save_preset
+from kbert.conversion import convert
+from kbert.presets import open_preset, save_preset
 from kbert.saving import save_model
 from kbert.weights.table import HEADS, shapes
 
-CONFIG = BertConfig(
-    vocab_size=V,
-    hidden_size=D,
-    num_hidden_layers=L,
-    num_attention_heads=H,
-    intermediate_size=F,
-    max_position_embeddings=P,
-)
+CONFIG = config_of()
 
 
 @pytest.fixture

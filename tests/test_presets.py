@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 
 from kbert import hubs
 from kbert.config import SIZES, BertConfig
-from kbert.presets import convert, open_preset, save_preset
+from kbert.conversion import convert
+from kbert.presets import open_preset, save_preset
 from kbert.weights.table import shapes
 
 V, P, S, D, H, F, C, L = 28, 7, 4, 6, 3, 10, 2, 2

@@ -33,9 +33,9 @@ def convert(
     Example:
       kbert convert uncased_L-12_H-768_A-12 bert-base
     """
-    from kbert import presets
+    from kbert import conversion
 
     given = {"layout": layout, "lowercase": lowercase, "overwrite": overwrite, "heads": not without_heads}
-    made = presets.convert(source, folder, **given)
+    made = conversion.convert(source, folder, **given)
     result = {"source": source, "folder": str(folder), "layout": made.layout}
     show(result, [f"{folder}: {source} in {made.layout}'s layout"], as_json)
