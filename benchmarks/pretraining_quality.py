@@ -7,7 +7,7 @@ python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, fo
   low-resource  8,000 tokens, accents kept, 4,000 steps, on Swahili, Yoruba and Hausa together (5 MB of news); then
                 masked words of a tenth of the text that was held out, beside a model that knows only how frequent each
                 token is. `python -m benchmarks --only masakhaner` goes on from it.
-  chinese       8,000 tokens, each ideograph one, 2,400 steps, on `zhwiki` (60 MB); then ChnSentiCorp, one epoch
+  chinese       8,000 tokens, each ideograph one, 6,000 steps, on `zhwiki` (60 MB); then ChnSentiCorp, one epoch
 
 and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
 vocabulary; `few-pretrained` and `few-random`, the same with few examples; `unigram`.
