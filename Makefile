@@ -48,6 +48,9 @@ test: lint wheel ## format, lint, build the wheel, and run every test on it
 bench: venv ## measure ours, and the peers that are installed, in one run
 	$(PY) -m benchmarks
 
+# All extras but those of accelerators: `cuda` is gigabytes that neither tests nor the benchmarks use.
+LOCKED := hub keras-hub beam dev
+
 lock: venv ## write requirements.txt from pyproject.toml
-	$(PY) -m uv pip compile pyproject.toml --all-extras --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(PY) -m uv pip compile pyproject.toml $(LOCKED:%=--extra %) --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  -o requirements.txt
