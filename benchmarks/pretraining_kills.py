@@ -203,16 +203,21 @@ class Command:
 
 def tell(whole: Command, killed: Command, seen: Seen, alone: float, together: float) -> None:
     """Prints what was found."""
-    bits = [hashlib.sha256((run.run / "model.safetensors").read_bytes()).hexdigest() for run in (whole, killed)]
-    lines = [timeless(run.run / "metrics.jsonl") for run in (whole, killed)]
     say("kills", seen.kills, "")
-    say("same bits as the run that was never killed", 100.0 * (bits[0] == bits[1]), "%", note=f"sha256 {bits[1][:16]}")
-    same = sum(a == b for a, b in zip(*lines, strict=False)) / max(map(len, lines))
-    say("same lines of metrics.jsonl", 100.0 * same, "%", note=f"{len(lines[1])} lines")
+    say_same(whole.run, killed.run)
     say("half-written checkpoints found after a kill", seen.half_written, "")
     say("cut checkpoints passed over", seen.passed_over, "")
     say("time of the run that was never killed", alone, "s")
     say("time of the killed one", together, "s", note=f"{seen.starts} starts")
+
+
+def say_same(whole: Path, killed: Path) -> None:
+    """Prints whether two runs have the same weights and told the same."""
+    bits = [hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest() for run in (whole, killed)]
+    lines = [timeless(run / "metrics.jsonl") for run in (whole, killed)]
+    say("same bits as the run that was never killed", 100.0 * (bits[0] == bits[1]), "%", note=f"sha256 {bits[1][:16]}")
+    same = sum(a == b for a, b in zip(*lines, strict=False)) / max(map(len, lines))
+    say("same lines of metrics.jsonl", 100.0 * same, "%", note=f"{len(lines[1])} lines")
 
 
 def timeless(path: Path) -> list[dict]:

@@ -113,4 +113,16 @@ PRETRAINING = {
         default=False,
         files=(BOOKS,),
     ),
+    "worker-kills": Section(
+        "A worker of two killed",
+        (Contender(KBERT, "worker_kills", "kills", hours=2),),
+        (
+            Bound("kills", 20, 20),
+            Bound("workers left that ended with a line and the code to try again", 100, 100),
+            Bound("same bits as the run that was never killed", 100, 100),
+            Bound("same lines of metrics.jsonl", 100, 100),
+        ),
+        default=False,
+        files=(BOOKS,),
+    ),
 }

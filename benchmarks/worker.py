@@ -41,6 +41,7 @@ class Amounts:
         vocabulary: tokens of a vocabulary that is learned from text, at most.
         corpus_megabytes: of the text that such a vocabulary and a model are made from, all by default.
         kill_steps, kills: of a pre-training that is killed again and again.
+        worker_kill_steps, worker_kills: the same of two workers; kills of each.
     """
 
     megabytes: float = 20
@@ -62,6 +63,8 @@ class Amounts:
     corpus_megabytes: float | None = None
     kill_steps: int = 300
     kills: int = 20
+    worker_kill_steps: int = 200
+    worker_kills: int = 10
 
 
 AMOUNTS = {
@@ -89,6 +92,8 @@ AMOUNTS = {
         corpus_megabytes=0.3,
         kill_steps=20,
         kills=2,
+        worker_kill_steps=20,
+        worker_kills=1,
     ),
 }
 

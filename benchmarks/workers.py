@@ -37,12 +37,9 @@ def train(folder: Path, count: int, steps: int, dtype: str) -> dict:
     sizes = ("--size", "mini", "--batch-size", BATCH, "--max-length", MAX_LENGTH, "--steps", steps, "--dtype", dtype)
     text = ("--input", folder / "text.txt", "--vocab", folder / "vocab.txt", "--objective", "contiguous", "--packed")
     words = ("pretrain", *text, *sizes, "--log-steps", steps, "--overwrite", "--out", folder / f"run-{count}", "--json")
-    addresses = [f"localhost:{port}" for port in free_ports(count)]
     processes = []
-    for index in range(count):
-        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        told = {"TF_CONFIG": json.dumps(config)} if count > 1 else {}
-        threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    for index, told in enumerate(cluster(count)):
         processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "kbert", *map(str, words)],
@@ -57,6 +54,13 @@ def train(folder: Path, count: int, steps: int, dtype: str) -> dict:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, process.args)
     return json.loads(told[0].splitlines()[-1])
+
+
+def cluster(count: int) -> list[dict[str, str]]:
+    """What the environment tells each worker of some that meet over loopback; nothing where there is one."""
+    workers = {"worker": [f"localhost:{port}" for port in free_ports(count)]}
+    each = [{"cluster": workers, "task": {"type": "worker", "index": index}} for index in range(count)]
+    return [{"TF_CONFIG": json.dumps(told)} if count > 1 else {} for told in each]
 
 
 def free_ports(count: int) -> list[int]:
