@@ -113,7 +113,8 @@ class Padded:
         return tf.range(tf.size(weights))
 
     def pick(self, tokens: tf.Tensor, places: tf.Tensor, slots: tf.Tensor) -> tf.Tensor:
-        return tf.gather(tokens, tf.gather(_in_rows(places, self._length), slots))
+        shown = tf.gather(_in_rows(places, self._length), slots)
+        return _gather(tokens, shown, lambda upstream: _scatter(upstream, shown, tokens))
 
 
 class Static(Padded):

@@ -94,7 +94,7 @@ class FusedAdam(keras.optimizers.AdamW):
     def _clip_gradients(self, grads):
         if not (self.clipnorm or self.global_clipnorm or self.clipvalue):
             return grads
-        grads = [_sum_equal_rows(g) if isinstance(g, tf.IndexedSlices) else g for g in grads]
+        grads = [_each_row_once(g) for g in grads]
         if not self.global_clipnorm:
             return super()._clip_gradients(grads)
         values = [g.values if isinstance(g, tf.IndexedSlices) else g for g in grads]
@@ -180,7 +180,12 @@ def _dense(gradient, shape) -> tf.Tensor:
     return tf.scatter_nd(tf.cast(gradient.indices, tf.int32)[:, None], gradient.values, shape)
 
 
-def _sum_equal_rows(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+def _each_row_once(gradient):
+    """A gradient whose squares may be summed; a whole table where shapes are static, and so must stay on a TPU."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    if gradient.indices.shape[0] is not None:
+        return tf.convert_to_tensor(gradient)
     rows, group = tf.unique(gradient.indices)
     return tf.IndexedSlices(
         tf.math.unsorted_segment_sum(gradient.values, group, tf.size(rows)), rows, gradient.dense_shape

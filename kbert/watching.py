@@ -9,6 +9,7 @@ import keras
 
 from kbert import checkpoints
 from kbert.runs import Run
+from kbert.workers import as_first
 
 
 class TrainingDiverged(ValueError):
@@ -39,7 +40,8 @@ class StopOnNaN(keras.callbacks.Callback):
 class DevScores(keras.callbacks.Callback):
     """Scores the dev set after every epoch and puts the figures in the epoch's logs, for all callbacks after this one.
 
-    Adds `val_NAME` for every figure that is a number.
+    Adds `val_NAME` for every figure that is a number. Of several workers the first one's count for all: they decide
+    which epoch is kept, and whether another follows.
 
     Args:
         score: model -> figures, and details that are no numbers.
@@ -50,8 +52,9 @@ class DevScores(keras.callbacks.Callback):
         self.score = score
 
     def on_epoch_end(self, epoch, logs=None):
-        figures = self.score(self.model)
-        logs.update({f"val_{name}": value for name, value in figures.items() if isinstance(value, float)})
+        figures = {name: value for name, value in self.score(self.model).items() if isinstance(value, float)}
+        figures = as_first(self.model.distribute_strategy, figures)
+        logs.update({f"val_{name}": value for name, value in figures.items()})
 
 
 class MetricsFile(keras.callbacks.Callback):

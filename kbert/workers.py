@@ -1,10 +1,12 @@
 """Several workers of one training: who writes, whether all train the same, and what is said where one is lost."""
 
 import contextlib
+import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +59,9 @@ def agree(strategy: tf.distribute.Strategy, said: dict[str, Any], free: Sequence
     """
     if workers_of(strategy) == 1:
         return
-    versions = {"kbert": kbert.__version__, "keras": keras.__version__, "tensorflow": tf.__version__}
+    versions = {"kbert": kbert.__version__, "code": code_digest(), "keras": keras.__version__, "tf": tf.__version__}
     mine = {**{key: value for key, value in flat(said).items() if key not in free}, **versions}
-    told = [json.loads(bytes(text)) for text in _everyone(strategy, np.frombuffer(json.dumps(mine).encode(), "uint8"))]
+    told = [json.loads(text) for text in _everyone(strategy, mine)]
     for number, other in enumerate(told[1:], 1):
         keys = [key for key in {**told[0], **other} if told[0].get(key) != other.get(key)]
         if keys:
@@ -70,8 +72,26 @@ def agree(strategy: tf.distribute.Strategy, said: dict[str, Any], free: Sequence
             )
 
 
-def _everyone(strategy: tf.distribute.Strategy, mine: np.ndarray) -> list[np.ndarray]:
-    """What each worker has, uint8 [N] with an N of its own, in the order of the workers."""
+def code_digest() -> str:
+    """Of the code that trains and that which makes its batches, hexadecimal: checkouts may differ under one version."""
+    found = hashlib.sha256()
+    for package in ("kbert", "pipelines"):
+        folder = Path(find_spec(package).origin).parent
+        for path in sorted(folder.rglob("*.py")):
+            found.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def as_first(strategy: tf.distribute.Strategy, value: Any) -> Any:
+    """What the first worker has of a JSON-able value, for all; where machines compute alike but not to the last bit."""
+    if workers_of(strategy) == 1:
+        return value
+    return json.loads(_everyone(strategy, value)[0])
+
+
+def _everyone(strategy: tf.distribute.Strategy, value: Any) -> list[bytes]:
+    """JSON of what each worker has, in the order of the workers."""
+    mine = np.frombuffer(json.dumps(value).encode(), "uint8")
     here = strategy.num_replicas_in_sync // workers_of(strategy)
 
     @tf.function
@@ -80,7 +100,7 @@ def _everyone(strategy: tf.distribute.Strategy, mine: np.ndarray) -> list[np.nda
         return sizes, strategy.gather(strategy.run(lambda: tf.constant(mine, tf.int32)), axis=0)
 
     sizes, values = (found.numpy() for found in gathered())
-    return [part.astype("uint8") for part in np.split(values, np.cumsum(sizes)[:-1])][::here]
+    return [part.astype("uint8").tobytes() for part in np.split(values, np.cumsum(sizes)[:-1])][::here]
 
 
 def agree_on_start(model: keras.Model, step: int) -> None:

@@ -101,6 +101,16 @@ def test_recomputation_makes_the_same_step(rate):
     assert_same(step(build(rate, recompute=True), batch())[0], step(build(rate), batch())[0])
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_recomputation_trains_on_masked_tokens_alone(accumulate):
+    found = []
+    for recompute in (True, False):
+        model = build(0.1, recompute=recompute, next_sentence=False)
+        model.compile(kbert.adamw(0.02), accumulate=accumulate)  # rows are filled: `Static`
+        found.append(model.fit(tf.data.Dataset.from_tensors(batch()).repeat(2), verbose=0).history["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
 def test_the_loss_is_that_of_the_logits():
     model, data = build(), batch()
     inputs, labels, weights = data
