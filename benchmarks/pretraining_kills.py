@@ -31,7 +31,7 @@ MEGABYTES, VOCABULARY = 0.5, 1000
 OPTIONS = ("--size", "tiny", "--max-length", "64", "--batch-size", "8", "--held-out", "0.05", "--log-steps", "5")
 CHECKPOINT_STEPS, EVALUATE_STEPS = 7, 60
 KINDS = {"start": 5, "step": 8, "checkpoint": 5, "torn": 2}  # of 20 kills
-CLOCKS = ("seconds", "time", "tokens_per_second")
+CLOCKS = ("seconds", "time", "tokens_per_second", "wait_share")
 PATIENCE = 600  # seconds without an end or a moment
 
 

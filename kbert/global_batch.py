@@ -37,12 +37,20 @@ class Share(NamedTuple):
         """Of the noise of this replica's rows, after so many of its own."""
         return Seed(key, self.tokens + tokens, self.rows + rows)
 
-    def of_last_row(self, value: tf.Tensor) -> tf.Tensor:
-        """For all replicas what belongs to the last row of the batch: [B, ...] of each -> [...]."""
+    def of_last_row(self, value: tf.Tensor, parts: int = 1) -> tf.Tensor:
+        """For all replicas what belongs to the last row of the batch: [B, ...] of each -> [...].
+
+        Or to the last row of each of the parts of which workers read one each: -> [parts, ...].
+        """
         if self.replicas == 1:
             return value[-1]
         padded = tf.pad(value, [[1, 0]] + [[0, 0]] * (len(value.shape) - 1))  # a replica may have no row
-        return all_sum(tf.where(self.is_last, padded[-1], tf.zeros_like(padded[-1])))
+        if parts == 1:
+            return all_sum(tf.where(self.is_last, padded[-1], tf.zeros_like(padded[-1])))
+        replica, each = tf.distribute.get_replica_context().replica_id_in_sync_group, self.replicas // parts
+        # The last replica of a worker has a row where its worker has one: see ReplicaBatches.
+        ends = tf.one_hot(replica // each, parts, dtype=value.dtype) * tf.cast((replica + 1) % each == 0, value.dtype)
+        return all_sum(tf.tensordot(ends, padded[-1], axes=0))
 
 
 def share_of(input_mask: tf.Tensor, counts: Mapping[str, tf.Tensor], keeps_padding: bool = False) -> Share:

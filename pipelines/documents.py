@@ -45,6 +45,7 @@ class Corpus:
     text_key: str = "text"
     invalid: str = "replace"
     held_out: float = 0.0
+    dealt: tuple[tuple[int, ...], ...] | None = None  # numbers of each worker's files, see `dealing`; None: by turns
 
     def __post_init__(self):
         if self.invalid not in INVALID:
@@ -110,6 +111,7 @@ class Corpus:
             raise ValueError(f"worker is from 0 to num_workers - 1, {num_workers - 1}; got {worker}.")
         by_file = len(self.files) >= num_workers
         mine = range(worker, len(self.files), num_workers) if by_file else range(len(self.files))
+        mine = self.dealt[worker] if self.dealt else mine
         order = random.Random(f"{seed}/{epoch}/{worker if by_file else 'all'}")
         if part == "held_out":
             blocks = self._of_part(itertools.chain.from_iterable(map(self._read, mine)), part)

@@ -96,7 +96,7 @@ def pretraining(
         enough = tf.debugging.Assert((tf.shape(made["place"])[0] > 0) | (count >= num_workers), [NO_EXAMPLES])
         done = tf.where((number == epoch) & (count == window), row + 1, 0)
         with tf.control_dependencies([enough]):
-            return _batch({name: values[done:] for name, values in made.items()})
+            return as_batch({name: values[done:] for name, values in made.items()})
 
     scalar = tf.TensorSpec([], tf.int64)
     dataset = tf.data.Dataset.from_generator(
@@ -144,7 +144,7 @@ def _read_windows(
         raise UnreadableText(f"{error.strerror}: {error.filename}" if known else str(error)) from error
 
 
-def _batch(rows: dict[str, tf.Tensor]) -> tuple[dict, dict, dict]:
+def as_batch(rows: dict[str, tf.Tensor]) -> tuple[dict, dict, dict]:
     """Rows as (inputs, labels, weights)."""
     labels = {name: rows.pop(name) for name in LABELS if name in rows}
     weights = {name: rows.pop(name) for name in WEIGHTS if name in rows}

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.manifest import check_objective, record_files
-from pipelines.pretraining import LABELS, WEIGHTS, UnreadableText
+from pipelines.pretraining import UnreadableText, as_batch
 from pipelines.pretraining_data import PretrainingData
 from pipelines.records import Contents
 from pipelines.shards import check_tokenizer
@@ -78,11 +78,7 @@ def pretraining_records(
             f"every worker has a file of its own; got {len(paths)} for {num_workers} workers. Prepare with --shards "
             f"{num_workers} or a multiple of it."
         )
-    contents = contents_of(paths)
-    contents.check(settings, str(paths[0]))
-    check_objective(paths, settings.objective)
-    if spec is not None:
-        check_tokenizer(paths, spec)
+    contents = checked(paths, settings, spec)
     train = part == "train"
     reader = _Reader(paths[worker::num_workers], contents, seed if train else None)
     epochs = (epochs if epochs is not None else count()) if train else range(1)
@@ -98,15 +94,30 @@ def pretraining_records(
 
     @plain
     def batch(records, place):
-        rows = contents.parse(records) | {"place": place}
-        if not settings.pairs:
-            rows = {name: values for name, values in rows.items() if not name.startswith("next_sentence")}
-        labels = {name: rows.pop(name) for name in LABELS if name in rows}
-        weights = {name: rows.pop(name) for name in WEIGHTS if name in rows}
-        return rows, labels, weights
+        return as_batch(rows_of(records, contents, settings) | {"place": place})
 
     rows = windows.map(number).rebatch(batch_size, drop_remainder=train)
     return rows.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def rows_of(records: tf.Tensor, contents: Contents, settings: PretrainingData) -> dict[str, tf.Tensor]:
+    """Records, string [R] -> rows, with an answer for pairs only where the settings have them; a graph function."""
+    rows = contents.parse(records)
+    return {name: rows[name] for name in rows if settings.pairs or not name.startswith("next_sentence")}
+
+
+def checked(paths: Sequence[Path], settings: PretrainingData, spec: Mapping | None) -> Contents:
+    """What files of records hold, once it is known that they are of these settings and of this tokenizer.
+
+    Raises:
+        ValueError: they are of others, or hold nothing.
+    """
+    contents = contents_of(paths)
+    contents.check(settings, str(paths[0]))
+    check_objective(paths, settings.objective)
+    if spec is not None:
+        check_tokenizer(paths, spec)
+    return contents
 
 
 def contents_of(paths: Sequence[Path]) -> Contents:

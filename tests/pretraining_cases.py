@@ -92,5 +92,5 @@ class KillAt(keras.callbacks.Callback):
 
 def timeless(lines):
     """Lines of metrics.jsonl without what a clock said."""
-    clocks = ("seconds", "time", "tokens_per_second")
+    clocks = ("seconds", "time", "tokens_per_second", "wait_share")
     return [{name: value for name, value in line.items() if name not in clocks} for line in lines]

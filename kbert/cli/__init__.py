@@ -12,6 +12,7 @@ import typer
 from kbert.cli import (
     convert,
     cut_vocab,
+    data_service,
     evaluate,
     export,
     extend_vocab,
@@ -47,6 +48,7 @@ app = typer.Typer(
 for module in (
     vocab,
     prepare,
+    data_service,
     pretrain,
     show_batch,
     finetune,

@@ -9,6 +9,7 @@ import typer
 
 from kbert.cli import data_options as options
 from kbert.cli.output import Json, existing, show
+from kbert.cli.shard_options import DataService, Shards, Sharing, lost_service_ends
 from kbert.cli.strategy_options import Strategy, training_under
 
 Option = typer.Option
@@ -84,6 +85,8 @@ def pretrain(
     ] = None,
     spike: Annotated[float, Option(help="Stop at a loss over this multiple of the median before it; 0: never.")] = 2.0,
     strategy: Strategy = "auto",
+    shards: Shards = "batch",
+    data_service: DataService = None,
     seed: options.Seed = 0,
     resume: Annotated[bool, Option("--resume/--no-resume", help="Go on with the unfinished RUN in --out.")] = True,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace the RUN in --out, each time.")] = False,
@@ -104,6 +107,11 @@ def pretrain(
         raise WrongUse("--input or --records says what is read: one of the two.")
     if records and long_steps:
         raise WrongUse("--long-steps need --input: records have one length.")
+    if data_service and not records:
+        raise WrongUse(
+            "--data-service reads --records: text goes through Python, which a service cannot run. Prepare it with "
+            "kbert prepare --input ... --out FOLDER, and give --records FOLDER."
+        )
     if init is None and vocab is None:
         raise WrongUse("--vocab is needed where no --init brings a vocabulary; kbert vocab makes one.")
     if init is not None and size is not None:
@@ -118,6 +126,7 @@ def pretrain(
 
     from kbert.cli import pretrain_run, pretrain_text
     from kbert.pretraining.recipe import Phase, PretrainingRecipe
+    from pipelines.data_service import Service
     from pipelines.pretraining_data import PretrainingData
 
     phases = [Phase(max_length, batch_size, steps)]
@@ -160,8 +169,9 @@ def pretrain(
             most_batches=evaluate_batches,
         )
     command = shlex.join(["kbert", *sys.argv[1:]])
-    with training_under(strategy, run, batch_size) as own:
-        result = pretrain_run.pretrain(own, recipe, data, start, text, command=command, resume=again)
+    sharing = Sharing(shards, Service(data_service) if data_service else None)
+    with lost_service_ends(sharing.service), training_under(strategy, run, batch_size) as own:
+        result = pretrain_run.pretrain(own, recipe, data, start, text, sharing, command=command, resume=again)
     result["out"] = str(out)
     show(result, pretrain_run.lines(result), as_json)
 

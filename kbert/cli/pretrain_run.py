@@ -15,8 +15,9 @@ from kbert.cli.errors import Ended
 from kbert.cli.pretrain_text import RawText, Records, digest
 from kbert.cli.progress import StepProgress
 from kbert.cli.reading import say
+from kbert.cli.shard_options import Sharing
 from kbert.cli.stopping import StopSignals
-from kbert.pretraining.report import told, write_report
+from kbert.pretraining.report import told, waited, write_report
 from kbert.pretraining.stepwise import Stopped
 from kbert.pretraining.training import PretrainingRecipe
 from kbert.pretraining.training import pretrain as train_model
@@ -59,8 +60,12 @@ class Start:
     dropout: float | None = None
     attention: str = "random"
 
-    def model(self, next_sentence: bool) -> keras.Model:
-        """The model, with its word vectors; says on stderr what was new and what was found."""
+    def model(self, next_sentence: bool, parts: int = 1) -> keras.Model:
+        """The model, with its word vectors; says on stderr what was new and what was found.
+
+        Args:
+            next_sentence, parts: as in `kbert.Pretrainer`.
+        """
         model = kbert.Pretrainer.from_preset(
             self.init or self.size,
             vocabulary=self.vocab and str(self.vocab),
@@ -70,6 +75,7 @@ class Start:
             next_sentence=next_sentence,
             recompute=self.recompute,
             dropout=self.dropout,
+            parts=parts,
         )
         if self.init and model.new_weights:
             say(f"new weights, which {self.init} does not have: {', '.join(model.new_weights)}")
@@ -98,6 +104,7 @@ def pretrain(
     data: PretrainingData,
     start: Start,
     text: RawText | Records,
+    sharing: Sharing,
     *,
     command: str,
     resume: bool,
@@ -108,6 +115,7 @@ def pretrain(
         run: started, or opened where `resume`.
         recipe: its phases may have other lengths than `data`.
         data: how text becomes rows.
+        sharing: of the reading, between workers.
 
     Raises:
         Ended: a signal came; a checkpoint was saved.
@@ -119,15 +127,23 @@ def pretrain(
         "max_length": max(phase.max_length for phase in recipe.phases),
         "kbert_version": kbert.__version__,
         "command": command,
-        "settings": {**start.settings(), **asdict(data), **text.settings(data), **asked(recipe)},
+        "settings": {
+            **start.settings(),
+            **asdict(data),
+            **text.settings(data),
+            **asked(recipe),
+            **sharing.settings(),
+        },
     }
+    then = run.task_with("settings")["settings"] if resume else {}
+    sharing.check([phase.batch_size for phase in recipe.phases], then)
     if resume:
         run.check_same(task, FREE_TO_DIFFER)
         if run.finished:
             return {"out": str(run.folder), "already_finished": True, **run.task_with("result")["result"]}
     with warnings_in_a_line():
-        model = start.model(data.pairs)
-        batches, held_out = text.batches(model.tokenizer_spec, data, recipe.phases)
+        model = start.model(data.pairs, sharing.parts)
+        batches, held_out = text.batches(model.tokenizer_spec, data, recipe.phases, sharing)
         for make in batches:
             make(None)  # a wrong setting is told before anything is written
         agree(model.distribute_strategy, task, OWN)
@@ -189,5 +205,5 @@ def warnings_in_a_line() -> Iterator[None]:
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as lines to read."""
     done = "was finished before" if result["already_finished"] else "finished"
-    rate = f"{result['tokens_per_second']:,.0f} tokens/s"
+    rate = f"{result['tokens_per_second']:,.0f} tokens/s{waited(result)}"
     return [f"{result['out']} {done}: {result['steps']:,} steps, {result['tokens']:,} tokens, {rate}", told(result)]

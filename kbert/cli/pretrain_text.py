@@ -13,9 +13,12 @@ import tensorflow as tf
 
 from kbert.cli.errors import WrongUse
 from kbert.cli.reading import say
+from kbert.cli.shard_options import Sharing
 from kbert.pretraining.training import Phase
+from kbert.replica_batches import own_part
 from kbert.runs import INPUT
 from kbert.whole_files import beside
+from pipelines.dealing import deal
 from pipelines.documents import Corpus
 from pipelines.pretraining import pretraining
 from pipelines.pretraining_data import PretrainingData
@@ -83,12 +86,19 @@ class RawText:
             "unknown_words": " ".join(counts.unknown_words),
         }
 
-    def batches(self, spec: Mapping, data: PretrainingData, phases: Sequence[Phase]) -> Batches:
+    def batches(self, spec: Mapping, data: PretrainingData, phases: Sequence[Phase], sharing: Sharing) -> Batches:
         rows = list(zip(rows_of(data, phases), [phase.batch_size for phase in phases], strict=True))
-        train = [
-            lambda after, own=own, size=size: pretraining(self.corpus, spec, own, batch_size=size, after=after)
-            for own, size in rows
-        ]
+        parts, corpus = sharing.parts, self.corpus
+        if parts > 1:
+            corpus = replace(corpus, dealt=dealt(corpus.files, parts, data))
+        share = {"worker": sharing.part, "num_workers": parts}
+
+        def part(own: PretrainingData, size: int) -> Callable:
+            return lambda after: marked(
+                pretraining(corpus, spec, own, batch_size=size // parts, after=after, **share), parts
+            )
+
+        train = [part(own, size) for own, size in rows]
         if not self.held_out:
             return train, []
         scored = [pretraining(self.corpus, spec, own, batch_size=size, part="held_out") for own, size in rows]
@@ -124,15 +134,34 @@ class Records:
         files = self.files()
         return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
 
-    def batches(self, spec: Mapping, data: PretrainingData, phases: Sequence[Phase]) -> Batches:
+    def batches(self, spec: Mapping, data: PretrainingData, phases: Sequence[Phase], sharing: Sharing) -> Batches:
         from pipelines.record_batches import pretraining_records
+        from pipelines.service_batches import service_records
 
         (phase,) = phases
-        given = {"files": self.records, "settings": data, "batch_size": phase.batch_size, "spec": spec}
-        train = [lambda after: pretraining_records(**given, after=after, seed=data.seed)]
+        parts, files = sharing.parts, self.files()
+        if parts > 1:
+            files = [files[number] for number in dealt(files, parts, data)[sharing.part]]
+        given = {"settings": data, "batch_size": phase.batch_size // parts, "spec": spec}
+        read = pretraining_records
+        if sharing.service:
+            sharing.service.check()
+            read, given["service"] = service_records, sharing.service
+        train = [lambda after: marked(read(files, after=after, seed=data.seed, **given), parts)]
         if not self.held_out:
             return train, []
-        return train, [pretraining_records(**given, part="held_out").take(self.most_batches)]
+        given = {"settings": data, "batch_size": phase.batch_size, "spec": spec}
+        return train, [pretraining_records(self.records, **given, part="held_out").take(self.most_batches)]
+
+
+def dealt(files: Sequence[Path], parts: int, data: PretrainingData) -> tuple[tuple[int, ...], ...]:
+    """Numbers of the files that each worker reads."""
+    return deal([path.stat().st_size for path in files], parts, data.seed)
+
+
+def marked(batches: tf.data.Dataset, parts: int) -> tf.data.Dataset:
+    """Batches that say whether they are a worker's own."""
+    return own_part(batches) if parts > 1 else batches
 
 
 def rows_of(data: PretrainingData, phases: Sequence[Phase]) -> list[PretrainingData]:

@@ -39,10 +39,11 @@ class Pretrainer(TextModel):
         seed: of the starting weights and of dropout.
         next_sentence: whether there is a head for pairs; the batches then have their labels.
         recompute: see `Encoder`.
+        parts: how many workers read a part of each batch for themselves; 1 where all read all of it.
 
     Attributes:
-        place: int64 [3], (epoch, window, row) of the last example that the model was trained on; a resume goes on
-            after it. It is a variable, so that a checkpoint cannot have another place than weights.
+        place: int64 [3], or [parts, 3] of several: (epoch, window, row) of the last example that the model was trained
+            on; a resume goes on after it. A variable, so that a checkpoint cannot have another place than weights.
 
     Example:
         model = kbert.Pretrainer(config, tokenizer={"vocabulary": "vocab.txt", "lowercase": True})
@@ -62,6 +63,7 @@ class Pretrainer(TextModel):
         *,
         next_sentence: bool = True,
         recompute: bool = False,
+        parts: int = 1,
         **kwargs,
     ):
         super().__init__(config, tokenizer, None, seed, **kwargs)
@@ -75,8 +77,13 @@ class Pretrainer(TextModel):
                 2, kernel_initializer=self.initializer("next_sentence"), dtype="float32", name="next_sentence"
             )
             self.next_sentence.build((None, width))
+        self.parts, before_all = parts, [0, 0, -1]
         self.place = keras.Variable(
-            [0, 0, -1], dtype="int64", trainable=False, aggregation="only_first_replica", name="place"
+            before_all if parts == 1 else [before_all] * parts,
+            dtype="int64",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="place",
         )
         self.figures = PretrainingMetrics(bool(next_sentence))
         self.accumulate = 1
@@ -162,7 +169,7 @@ class Pretrainer(TextModel):
         gradients, sums = gradients_of(loss, batch, [variable.value for variable in variables], self.accumulate)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if "place" in batch[0]:
-            self.place.assign(share.of_last_row(batch[0]["place"]))
+            self.place.assign(share.of_last_row(batch[0]["place"], self.parts))
         return self.figures.update(sums)
 
     def test_step(self, data):
@@ -197,4 +204,4 @@ class Pretrainer(TextModel):
     def get_config(self):
         config = {**super().get_config(), "next_sentence": self.next_sentence is not None}
         del config["labels"]
-        return {**config, "recompute": self.encoder.recompute}
+        return {**config, "recompute": self.encoder.recompute, "parts": self.parts}

@@ -37,7 +37,7 @@ def write_report(run: Run, task: Mapping[str, Any], result: Mapping[str, Any]) -
         f"# Pre-training from {begun}",
         f"    {task['command']}",
         f"{result['steps']:,} steps and {result['tokens']:,} real tokens in {result['seconds']:,.0f} s of training, "
-        f"{result['tokens_per_second']:,.0f} tokens a second. At the end: {told(result)}.",
+        f"{result['tokens_per_second']:,.0f} tokens a second{waited(result)}. At the end: {told(result)}.",
         f"![curves]({CURVE})",
     ]
     if scored:
@@ -61,6 +61,16 @@ def told(result: Mapping[str, Any]) -> str:
     names = ("loss", "masked_accuracy", "perplexity", "next_sentence_accuracy")
     shown = [name for prefix in ("", "val_") for name in (f"{prefix}{part}" for part in names) if name in result]
     return ", ".join(f"{spoken(name)} {result[name]:.4f}" for name in shown)
+
+
+def waited(result: Mapping[str, Any]) -> str:
+    """How much of the time went into waiting for data, as the end of a sentence.
+
+    >>> waited({"wait_share": 0.0123})
+    ', 1.2 % of the time waiting for input'
+    """
+    share = result.get("wait_share")
+    return "" if share is None else f", {100 * share:.1f} % of the time waiting for input"
 
 
 def spoken(name: str) -> str:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kbert.pretraining.checkpoints import StepCheckpoints
+from kbert.waiting import WaitClock
 from kbert.watching import TrainingDiverged
 
 Line = dict[str, Any]  # of metrics.jsonl
@@ -44,18 +45,23 @@ class StepLines(EachStep):
     """Makes a line every few steps, of the figures since the line before, and starts the figures anew.
 
     A line has the step, the model's logs, the rate of the step, `seconds` of the steps (with waiting for data, without
-    callbacks), `tokens_per_second` (without the first step of a fit, which compiles), and `time` of the clock.
+    callbacks), `tokens_per_second` (without the first step of a fit, which compiles), `wait_share`, the share of that
+    time in which the steps waited for data, and `time` of the clock.
 
     Args:
         every: steps.
         ends: steps that have a line in any case.
         add: what takes a line.
         carried: of the checkpoint that a resume starts from, as `carry` gave it.
+        clock: of the batches, see `kbert.waiting`.
     """
 
-    def __init__(self, every: int, ends: Sequence[int], add: Callable[[Line], None], carried: Line | None = None):
+    def __init__(
+        self, every: int, ends: Sequence[int], add: Callable[[Line], None], carried: Line | None, clock: WaitClock
+    ):
         super().__init__()
         self.every, self.ends, self.add, self.carried = every, set(ends), add, carried or {}
+        self.clock = clock
         self.seconds = self.carried.get("seconds", 0.0)
 
     def carry(self) -> Line:
@@ -65,25 +71,28 @@ class StepLines(EachStep):
     def on_epoch_begin(self, epoch, logs=None):
         if "figures" in self.carried:
             set_figures(self.model, self.carried.pop("figures"))  # Keras has just reset them
-        self.timed = self.counted = 0.0
+        self.timed = self.counted = self.waited = 0.0
         self.seen = None  # tokens until the step before; None: there was none in this fit
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.begun = time.perf_counter()
+        self.begun, self.waited_before = time.perf_counter(), self.clock.seconds
 
     def after(self, step, logs):
         spent = time.perf_counter() - self.begun
         self.seconds += spent
         if self.seen is not None:
             self.timed, self.counted = self.timed + spent, self.counted + logs["tokens"] - self.seen
+            self.waited += self.clock.seconds - self.waited_before
         self.seen = logs["tokens"]
         if step % self.every and step not in self.ends:
             return
         line = {"step": step, **logs, "learning_rate": self.rate(step)}
-        line |= {"tokens_per_second": round(self.counted / self.timed, 1)} if self.timed else {}
+        if self.timed:
+            line["tokens_per_second"] = round(self.counted / self.timed, 1)
+            line["wait_share"] = round(min(1.0, self.waited / self.timed), 4)
         self.add({**line, "seconds": round(self.seconds, 4), "time": round(time.time(), 2)})
         self.model.reset_metrics()
-        self.seconds = self.timed = self.counted = self.seen = 0.0
+        self.seconds = self.timed = self.counted = self.waited = self.seen = 0.0
 
     def rate(self, step: int) -> float:
         """The rate that the step was made with."""

@@ -14,8 +14,10 @@ from kbert.pretraining.checkpoints import StepCheckpoints
 from kbert.pretraining.divergence import StopOnDivergence
 from kbert.pretraining.recipe import Phase, PretrainingRecipe
 from kbert.pretraining.stepwise import HeldOut, SaveSteps, StepLines, end_expected, value
+from kbert.replica_batches import worker_of
 from kbert.runs import Run
 from kbert.tensorboard import Scalars
+from kbert.waiting import WaitClock
 from kbert.workers import agree_on_start, any_of, lost_in_a_line
 
 __all__ = ["DataStopped", "Phase", "PretrainingRecipe", "pretrain"]
@@ -51,8 +53,9 @@ def pretrain(
         stop: asked after each step; where True, a checkpoint is saved and `Stopped` raised.
 
     Returns:
-        {"steps", figures of the last line of training, `val_...` of the last scoring, "tokens_per_second", "tokens",
-        "seconds"}, the last three of all steps.
+        {"steps", figures of the last line of training, `val_...` of the last scoring, "tokens_per_second",
+        "wait_share", "tokens", "seconds"}, the last four of all steps; `wait_share` is the share of the time of steps,
+        but for those that compiled, in which they waited for data, None where there was no other step.
 
     Raises:
         TrainingDiverged: the loss is no longer finite, or leapt; names the step and the last good checkpoint.
@@ -83,7 +86,8 @@ def pretrain(
         guard.check(line)
 
     guard = StopOnDivergence(checkpoints, recipe.spike, run.metrics(), int(recipe.warmup * recipe.steps))
-    lines = StepLines(recipe.log_steps, ends, add_trained, state)
+    clock = WaitClock()
+    lines = StepLines(recipe.log_steps, ends, add_trained, state, clock)
     agree = any_of(model.distribute_strategy)
     save = SaveSteps(checkpoints, recipe.checkpoint_steps, recipe.checkpoint_minutes, lines.carry, stop, agree)
     step = state["step"]
@@ -95,8 +99,7 @@ def pretrain(
                 else []
             )
             if step < end:
-                place = tuple(value(model.place).tolist())
-                given = batches(None if step == end - phase.steps else place)
+                given = clock.measured(batches(None if step == end - phase.steps else own_place(model)))
                 step = fit(model, given, end - step, [guard, lines, *scoring, *callbacks], save)
             if step < end:  # a callback of the user's stopped it
                 break
@@ -106,6 +109,12 @@ def pretrain(
     finally:
         board.close()
     return summary(step, run.metrics())
+
+
+def own_place(model) -> tuple[int, int, int]:
+    """The place after which this worker reads on."""
+    places = value(model.place).reshape(-1, 3)  # one for all, or one of each worker
+    return tuple(places[worker_of(model.distribute_strategy) if len(places) > 1 else 0].tolist())
 
 
 def fit(model, batches, steps: int, callbacks: Sequence, save: SaveSteps) -> int:
@@ -183,9 +192,11 @@ def summary(step: int, lines: Sequence[dict]) -> dict[str, Any]:
     seconds = sum(line["seconds"] for line in trained)
     tokens = sum(line["tokens"] for line in trained)
     timed = [line for line in trained if "tokens_per_second" in line]  # the others compiled, and did no more
-    busy = sum(line["tokens"] / max(line["tokens_per_second"], 1e-9) for line in timed)
+    times = [line["tokens"] / max(line["tokens_per_second"], 1e-9) for line in timed]
+    busy, waited = sum(times), sum(line.get("wait_share", 0.0) * time for line, time in zip(timed, times, strict=True))
     last = {**(trained[-1] if trained else {}), **(held_out[-1] if held_out else {})}
     left_out = ("step", "time", "seconds", "tokens", "learning_rate")
     figures = {name: value for name, value in last.items() if name not in left_out}
     rate = round(sum(line["tokens"] for line in timed) / busy if busy else tokens / max(seconds, 1e-9), 1)
-    return {"steps": step, **figures, "tokens_per_second": rate, "tokens": int(tokens), "seconds": round(seconds, 3)}
+    rates = {"tokens_per_second": rate, "wait_share": round(waited / busy, 4) if busy else None}
+    return {"steps": step, **figures, **rates, "tokens": int(tokens), "seconds": round(seconds, 3)}
