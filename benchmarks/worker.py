@@ -55,7 +55,7 @@ class Amounts:
     training_examples: int | None = None
     pretraining_steps: int = 60
     masked_words: int = 500_000
-    overfit_steps: int = 8000
+    overfit_steps: int = 12_000
     learns_steps: int = 11_000
     low_resource_steps: int = 4000
     chinese_steps: int = 6000
@@ -63,6 +63,11 @@ class Amounts:
     corpus_megabytes: float | None = None
     kill_steps: int = 300
     kills: int = 20
+    exchange_sizes: tuple[str, ...] = ("tiny", "mini", "small", "base")
+    exchanges: int = 10
+    memory_size: str = "base"
+    memory_rows: int = 96
+    memory_mb: int = 8000
     worker_kill_steps: int = 200
     worker_kills: int = 10
 
@@ -92,6 +97,10 @@ AMOUNTS = {
         corpus_megabytes=0.3,
         kill_steps=20,
         kills=2,
+        exchange_sizes=("tiny",),
+        exchanges=2,
+        memory_size="tiny",
+        memory_rows=4,
         worker_kill_steps=20,
         worker_kills=1,
     ),
