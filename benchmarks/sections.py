@@ -1,5 +1,6 @@
 """The sections of RESULTS.md in their order: `python -m benchmarks --only NAME` measures one."""
 
+from benchmarks.distribution_sections import DISTRIBUTION
 from benchmarks.figures import KBERT
 from benchmarks.litert_sections import LITERT
 from benchmarks.plan import (
@@ -74,6 +75,7 @@ SECTIONS = {
         seeded=True,
     ),
     **PRETRAINING,
+    **DISTRIBUTION,
     **TASKS,
     **LITERT,
 }
