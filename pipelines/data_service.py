@@ -20,6 +20,7 @@ from pipelines.pretraining import UnreadableText
 LOOK_SECONDS = 5  # without an element, after which the dispatcher is looked for
 PATIENCE_SECONDS = 120  # without an element, after which the workers are taken to be lost
 AHEAD = 32  # elements that may wait for one before them; about as many workers can be at work
+REQUESTS = 8  # elements that are asked for at a time
 END = object()
 AWAY = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
@@ -115,8 +116,10 @@ class Service:
     def _remote(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         service = tf.data.experimental.service
         try:
-            distributed = dataset.apply(service.distribute(service.ShardingPolicy.DYNAMIC, self.address))
-            yield from distributed.as_numpy_iterator()
+            distribute = service.distribute(
+                service.ShardingPolicy.DYNAMIC, self.address, max_outstanding_requests=REQUESTS
+            )
+            yield from dataset.apply(distribute).as_numpy_iterator()
             yield END
         except Exception as error:  # raised where it is read, in another thread
             yield self._told(error) if isinstance(error, tf.errors.OpError) else error
@@ -133,7 +136,7 @@ class Service:
 
     def _told(self, error: tf.errors.OpError) -> Exception:
         """What TensorFlow's client says, as ours."""
-        cause = " ".join(str(error.message).split("\n")[0].split())[:300]
+        cause = str(error.message).split("\n")[0].rpartition("}} ")[2].rpartition("Failed to get element: ")[2]
         gone = isinstance(error, tf.errors.NotFoundError) and "No such file" not in cause  # a new one knows no old jobs
         if isinstance(error, AWAY) or gone:
             return self._away(f"ended the reading ({cause})")

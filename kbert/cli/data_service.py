@@ -1,7 +1,10 @@
 """`kbert data-service`: machines that read and parse records for trainings on other machines, by tf.data service."""
 
 import contextlib
+import os
 import socket
+import sys
+import threading
 import time
 from typing import Annotated
 
@@ -11,6 +14,7 @@ from kbert.cli.output import Json, show
 
 Option = typer.Option
 MEETING_SECONDS = 20  # in which a worker must be known to its dispatcher
+ENDING_SECONDS = 5  # in which servers must stop
 
 
 def data_service(
@@ -52,7 +56,8 @@ def data_service(
     from kbert.cli.stopping import StopSignals
 
     host = host or own_name()
-    with StopSignals() as signals, contextlib.ExitStack() as servers:
+    servers = contextlib.ExitStack()
+    with StopSignals() as signals:
         with quiet():
             from pipelines.data_service import Service
 
@@ -66,6 +71,17 @@ def data_service(
         show({"address": address, "workers": workers}, [f"{address}: {what}; Ctrl-C ends it"], as_json)
         while not signals.asked():
             time.sleep(0.2)
+    end(servers)
+
+
+def end(servers: contextlib.ExitStack) -> None:
+    """Stops the servers, and with them the process where one still waits for another that went before it."""
+    stopping = threading.Thread(target=servers.close, daemon=True)
+    stopping.start()
+    stopping.join(ENDING_SECONDS)
+    if stopping.is_alive():  # native code, which would also hold up the end of Python; a service has nothing to save
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def own_name() -> str:

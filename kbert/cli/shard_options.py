@@ -87,7 +87,7 @@ class Sharing:
 
 @contextlib.contextmanager
 def lost_service_ends(service) -> Iterator[None]:
-    """Ends the command with the code of a lost worker where the tf.data service is away.
+    """Ends the command with the code of a lost worker where the tf.data service is away, and in one line.
 
     Args:
         service: a `pipelines.data_service.Service`, or None.
@@ -96,10 +96,12 @@ def lost_service_ends(service) -> Iterator[None]:
         Ended: the service is lost; the exit code asks for another try.
     """
     from kbert.cli.errors import Ended
+    from kbert.cli.quiet import quiet_native
     from kbert.cli.strategy_options import RETRY
 
     try:
-        yield
+        with quiet_native() if service else contextlib.nullcontext():  # each second it would say that nobody is there
+            yield
     except (ValueError, OSError) as error:
         if service is None or not service.lost:
             raise
