@@ -82,3 +82,19 @@ def share_of(input_mask: tf.Tensor, counts: Mapping[str, tf.Tensor], keeps_paddi
 def all_sum(values):
     """Sums over all replicas, which each of them gets; a tensor."""
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def of_all(values: tf.Tensor) -> tf.Tensor:
+    """The rows of all replicas, one after the other, on each of them: [B, ...] of each -> [all B, ...].
+
+    For losses that compare the rows of a batch with each other; gradients reach the rows of the others.
+    """
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync if context else 1
+    if replicas == 1:
+        return values
+    number, rows = context.replica_id_in_sync_group, tf.shape(values)[0]
+    everyone = all_sum(tf.one_hot(number, replicas, dtype=tf.int32) * rows)
+    before = tf.reduce_sum(tf.where(tf.range(replicas) < number, everyone, 0))
+    after = tf.reduce_sum(everyone) - before - rows
+    return all_sum(tf.pad(values, [[before, after]] + [[0, 0]] * (len(values.shape) - 1)))

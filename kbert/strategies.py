@@ -4,10 +4,13 @@ import json
 import os
 
 import tensorflow as tf
+from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+from tensorflow.python.eager import context
 
 from kbert.replicas import mend_keras
 
 NAMES = ("auto", "one", "mirrored", "multiworker", "tpu")
+MEETING_SECONDS = 600  # until all workers have come; machines of a cluster may still be fetching their image
 
 
 def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Strategy:
@@ -20,10 +23,12 @@ def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Str
             else "one".
         tpu: the TPU's name or address; by default that of the machine.
 
-    Several workers are made first thing in a program: TensorFlow allows no operation before, and each waits for all.
+    Several workers are made first thing in a program: TensorFlow allows no operation before, and each waits for all,
+    `MEETING_SECONDS` at most.
 
     Raises:
         ValueError: no such name, or no cluster for "multiworker".
+        tf.errors.DeadlineExceededError: not all workers came.
 
     >>> strategy("one").num_replicas_in_sync
     1
@@ -38,7 +43,9 @@ def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Str
     if name == "mirrored":
         return tf.distribute.MirroredStrategy([device.name for device in _devices("GPU") or _devices("CPU")])
     if name == "multiworker":
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=_cluster())
+        cluster = _cluster()
+        _wait_at_most(MEETING_SECONDS, cluster)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu or "")
     return tf.distribute.TPUStrategy(resolver)
 
@@ -112,6 +119,19 @@ def _cluster():
     raise ValueError(
         "Several workers are those that TF_CONFIG names, or a Slurm step of several tasks; got neither. "
         "Set TF_CONFIG on each, or use --strategy auto."
+    )
+
+
+def _wait_at_most(seconds: int, cluster) -> None:
+    """How long workers wait for each other at the start; TensorFlow's own limit is an hour."""
+    kinds = {
+        kind: count for kind in ("chief", "worker") if (count := len(cluster.cluster_spec().as_dict().get(kind, ())))
+    }
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{next(iter(kinds))}/replica:0/task:0",
+        cluster_register_timeout_in_ms=1000 * seconds,
+        coordinated_jobs=[CoordinatedJob(name=kind, num_tasks=count) for kind, count in kinds.items()],
     )
 
 

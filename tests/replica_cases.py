@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import kbert
+from kbert.tasks.qa import POSITIONS
 
 B, T, V, STEPS = 8, 11, 97, 20
 ROWS = 12  # of a batch that is cut into two parts on each of two or three replicas
@@ -80,6 +81,31 @@ def tagger(**kwargs):
     return model, tagged(37), tagged(13)
 
 
+def paired(count: int) -> tf.data.Dataset:
+    """Pairs of texts, some of them equal to others."""
+    random = np.random.default_rng(4)
+    inputs = {name: values.reshape(count, 2, T) for name, values in rows(2 * count).items()}
+    return batches(inputs, random.integers(0, 3 * count, (count, 2)).astype("int32"))
+
+
+def answered(count: int) -> tf.data.Dataset:
+    """Where answers begin and end; nobody asks that the one comes before the other."""
+    random = np.random.default_rng(5)
+    return batches(rows(count), {name: random.integers(0, 2, count).astype("int32") for name in POSITIONS})
+
+
+def embedder():
+    model = kbert.Embedder(TINY, seed=3)
+    model.compile(kbert.adamw(2e-3, total_steps=STEPS, clip_norm=0.3))
+    return model, paired(37), paired(13)
+
+
+def reader():
+    model = kbert.SpanReader(TINY, seed=3)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))  # Adam makes rounding large: the bias has no gradient
+    return model, answered(37), answered(13)
+
+
 def pretrainer(optimizer=None, accumulate: int = 1):
     model = kbert.Pretrainer(TINY, seed=3)
     model.compile(optimizer or kbert.adamw(1e-2, total_steps=STEPS, clip_norm=0.3), accumulate=accumulate)
@@ -118,6 +144,8 @@ CASES = {
     "classify, bfloat16": lambda: classifier(dtype="mixed_bfloat16"),
     "tag": tagger,
     "tag, crf": lambda: tagger(crf=True),
+    "embed": embedder,
+    "qa": reader,
     "pretrain": pretrainer,
     "pretrain, accumulated": lambda: pretrainer(accumulate=2),
     "pretrain, lamb": lambda: pretrainer(kbert.lamb(1e-2, total_steps=STEPS)),

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kbert.cli.errors import WrongUse
 from kbert.cli.reading import say
 from kbert.cli.shard_options import Sharing
+from kbert.cli.strategy_options import among_workers
 from kbert.pretraining.training import Phase
 from kbert.replica_batches import own_part
 from kbert.runs import INPUT
@@ -188,8 +189,12 @@ def raw_text(input: Sequence[str], out: Path, again: bool, **settings) -> RawTex
         settings: of `RawText`.
 
     Raises:
-        WrongUse: a file that lies in `out`.
+        WrongUse: a file that lies in `out`, or standard input of one worker among several.
     """
+    if "-" in input and among_workers():
+        raise WrongUse(
+            "--input of several workers is files, the same on all; got -, standard input. Save it in a file."
+        )
     saved, kept = out / INPUT, ()
     if "-" in input:
         kept = (INPUT,)

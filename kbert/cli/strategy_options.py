@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -34,7 +35,7 @@ def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
     together = name == "multiworker" or name == "auto" and workers() > 1
     with own_run(run) if together else contextlib.nullcontext(run) as own:
         try:
-            chosen = strategy(name)
+            chosen = met(name) if together else strategy(name)
         except LOST as error:
             raise Ended(f"not all workers came: {str(error).splitlines()[0]}; start all of them.", RETRY) from error
         if chosen.num_replicas_in_sync > 1 or name not in ("auto", "one"):
@@ -44,6 +45,22 @@ def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
                 yield own
         except WorkerLost as lost:
             raise Ended(f"{lost}.", RETRY) from lost
+
+
+def met(name: StrategyName):
+    """The strategy, once all workers have come; Ctrl-C ends the waiting.
+
+    TensorFlow waits with Python locked, so only what the system does at a signal happens; and it takes SIGTERM for
+    notices that nobody reads, which is undone.
+    """
+    from kbert.strategies import strategy
+
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return strategy(name)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def among_workers() -> bool:

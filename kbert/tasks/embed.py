@@ -10,6 +10,7 @@ from keras import ops
 from kbert import sentence_transformers
 from kbert.config import BertConfig
 from kbert.encoder import Encoder
+from kbert.global_batch import of_all
 from kbert.optimizer import adamw
 from kbert.pooling import POOLINGS, check_pooling, unit_length
 from kbert.tasks.contrastive import OBJECTIVES
@@ -100,6 +101,11 @@ class Embedder(TextModel):
         super().compile(
             optimizer=optimizer or adamw(), loss=loss or OBJECTIVES[self.objective](), metrics=metrics, **kwargs
         )
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Of the whole batch, also where replicas have a part each: the texts of all are each other's negatives."""
+        weights = None if sample_weight is None else of_all(sample_weight)
+        return super().compute_loss(x, of_all(y), of_all(y_pred), weights, training)
 
     @property
     def link(self) -> Link:
