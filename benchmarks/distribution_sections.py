@@ -23,7 +23,6 @@ DISTRIBUTION = {
             memory("plain"),
             memory("accumulate"),
             memory("plain", BFLOAT16),
-            memory("accumulate", BFLOAT16),
             memory("recompute"),
             memory("recompute", BFLOAT16),
         ),

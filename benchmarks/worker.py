@@ -66,7 +66,7 @@ class Amounts:
     exchange_sizes: tuple[str, ...] = ("tiny", "mini", "small", "base")
     exchanges: int = 10
     memory_size: str = "base"
-    memory_rows: int = 96
+    memory_rows: int = 64
     memory_mb: int = 8000
     worker_kill_steps: int = 200
     worker_kills: int = 10
