@@ -10,7 +10,6 @@ import sys
 from benchmarks.synthetic_rows import pretraining_model, rows
 from benchmarks.worker import lap, megabytes, use_two_threads
 
-
 LONG = 16  # rows; a step of more takes minutes, and beside it the time of compiling is little
 
 
