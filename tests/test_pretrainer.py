@@ -206,6 +206,18 @@ def test_figures_are_means_since_the_last_reset():
     assert float(figures["tokens"]) == 3 * sum(LENGTHS)
 
 
+def test_the_end_of_the_data_is_no_batch():
+    one, many = build(), build()
+    one.compile()
+    many.compile()
+    alone = one.test_step(batch())
+    batches = tf.data.Dataset.from_tensors(batch()).repeat(3).filter(lambda *_: True)  # of a length that is not known
+    figures = many.evaluate(batches, verbose=0, return_dict=True)
+    assert figures.pop("tokens") == 3 * sum(LENGTHS)
+    for name, value in figures.items():
+        assert value == pytest.approx(float(alone[name]), rel=1e-5), name
+
+
 def test_fit_learns_by_heart():
     model = build(dtype="mixed_bfloat16")
     model.compile(kbert.adamw(0.02, weight_decay=0.0))

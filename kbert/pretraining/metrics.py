@@ -1,6 +1,7 @@
 """Figures of pre-training: means since the last reset, over masked tokens, pairs and slots of the batches."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -30,8 +31,10 @@ class PretrainingMetrics:
         added |= dict(zip(("tokens", "slots"), sums["slots"], strict=True))
         if self.pairs:
             added |= dict(zip(("pair_loss", "pair_right", "pairs"), sums["pairs"], strict=True))
-        for name, value in added.items():
-            self._sums[name].update_state(value)
+        # Numbers of slots and pairs are known before the batch is: at the end of the data they would be added for none.
+        with tf.control_dependencies([added["tokens"]]):
+            for name, value in added.items():
+                self._sums[name].update_state(tf.identity(value))
         return self.result()
 
     def result(self) -> dict:
