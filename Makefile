@@ -43,7 +43,7 @@ wheel: venv
 # The tests and the docstrings' examples run on the installed wheel, from an empty folder: a module that the wheel lacks fails.
 test: lint wheel ## format, lint, build the wheel, and run every test on it
 	cd $(WHEEL)/empty && KBERT_WHEEL_SITE=$(WHEEL)/site PYTHONPATH=$(WHEEL)/site $(PY) -P -m pytest -q -c $(CURDIR)/pyproject.toml \
-	  -o pythonpath= -o cache_dir=$(WHEEL)/cache --doctest-modules --pyargs kbert pipelines export $(CURDIR)/tests
+	  -n 2 --dist loadfile -o pythonpath= -o cache_dir=$(WHEEL)/cache --doctest-modules --pyargs kbert pipelines export $(CURDIR)/tests
 
 bench: venv ## measure ours, and the peers that are installed, in one run
 	$(PY) -m benchmarks

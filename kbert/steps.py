@@ -47,14 +47,21 @@ class StepModel(keras.Model):
     def train_step(self, data):
         inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         share = self.share_of(inputs, {"loss": self.loss_count(inputs, labels, weights)})
-        variables = self.trainable_variables
         with tf.GradientTape() as tape, self.step_noise(share):
             answers = self(inputs, training=True)
             loss = self._mean_loss(inputs, labels, answers, weights, training=True)
             small = self.optimizer.scale_loss(loss * share.part("loss"))
-        self.optimizer.apply_gradients(zip(tape.gradient(small, variables), variables, strict=True))
+        self.apply_gradients(tape.gradient(small, self.trainable_variables), loss)
         self._loss_tracker.update_state(loss, sample_weight=share.own["loss"])
         return self.compute_metrics(inputs, labels, answers, sample_weight=weights)
+
+    def apply_gradients(self, gradients, made: tf.Tensor) -> None:
+        """A step of the optimizer, once `made` is there, a tensor of the batch.
+
+        Its count of steps needs no batch, so that Keras counts the end of data of unknown length as one.
+        """
+        with tf.control_dependencies([made]):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
 
     def test_step(self, data):
         inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(data)

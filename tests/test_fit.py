@@ -170,6 +170,14 @@ for case in CASES.values():
 """
 
 
+def test_the_end_of_data_of_unknown_length_is_no_step():
+    case = CASES["classifier"]
+    model = case.make()
+    model.compile(adamw(1e-2, total_steps=10))
+    model.fit(toy(case).filter(lambda *_: True), verbose=0)
+    assert int(model.optimizer.iterations) == len(list(toy(case)))
+
+
 def test_fit_runs_on_two_mirrored_devices():
     """In a process of its own: devices are split before TensorFlow starts."""
     folders = os.pathsep.join([str(Path(__file__).parent), *sys.path])

@@ -212,6 +212,8 @@ def test_the_end_of_the_data_is_no_batch():
     many.compile()
     alone = one.test_step(batch())
     batches = tf.data.Dataset.from_tensors(batch()).repeat(3).filter(lambda *_: True)  # of a length that is not known
+    one.fit(batches, verbose=0)
+    assert int(one.optimizer.iterations) == 3
     figures = many.evaluate(batches, verbose=0, return_dict=True)
     assert figures.pop("tokens") == 3 * sum(LENGTHS)
     for name, value in figures.items():

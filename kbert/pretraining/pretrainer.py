@@ -167,7 +167,7 @@ class Pretrainer(TextModel):
 
         variables = self.trainable_variables
         gradients, sums = gradients_of(loss, batch, [variable.value for variable in variables], self.accumulate)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.apply_gradients(gradients, sums["slots"][0])
         if "place" in batch[0]:
             self.place.assign(share.of_last_row(batch[0]["place"], self.parts))
         return self.figures.update(sums)
