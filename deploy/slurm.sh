@@ -15,9 +15,6 @@ set -euo pipefail
 SHARED=${SHARED:-$PWD}
 MOST_STARTS=${MOST_STARTS:-100}
 
-# TensorFlow's resolver counts GPUs by nvidia-smi, which nodes without any do not have; one a task is what it must find.
-command -v nvidia-smi > /dev/null || export CUDA_VISIBLE_DEVICES=0
-
 # kbert reads the step's tasks and nodes from Slurm; worker i listens on port 8888 + its place on the node.
 code=0
 srun --kill-on-bad-exit=0 kbert pretrain --strategy=multiworker --input="$SHARED/texts/*.txt" \

@@ -5,11 +5,13 @@ import os
 
 import tensorflow as tf
 from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+from tensorflow.python.distribute.cluster_resolver.slurm_cluster_resolver import expand_hostlist, expand_tasks_per_node
 from tensorflow.python.eager import context
 
 from kbert.replicas import mend_keras
 
 NAMES = ("auto", "one", "mirrored", "multiworker", "tpu")
+SLURM_PORT = 8888  # of the first task of a node, as TensorFlow's resolver has it
 MEETING_SECONDS = 600  # until all workers have come; machines of a cluster may still be fetching their image
 
 
@@ -111,15 +113,29 @@ def _cluster():
     Raises:
         ValueError: nothing names them.
     """
-    resolvers = tf.distribute.cluster_resolver
-    if _tf_config():
-        return resolvers.TFConfigClusterResolver()
-    if workers() > 1:
-        return resolvers.SlurmClusterResolver()
-    raise ValueError(
-        "Several workers are those that TF_CONFIG names, or a Slurm step of several tasks; got neither. "
-        "Set TF_CONFIG on each, or use --strategy auto."
-    )
+    if not _tf_config():
+        if workers() == 1:
+            raise ValueError(
+                "Several workers are those that TF_CONFIG names, or a Slurm step of several tasks; got neither. "
+                "Set TF_CONFIG on each, or use --strategy auto."
+            )
+        os.environ["TF_CONFIG"] = json.dumps(slurm_config())
+    return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+
+
+def slurm_config() -> dict:
+    """The tasks of this Slurm step as TF_CONFIG has them: nodes in Slurm's order, a port for each task of a node.
+
+    TensorFlow's own resolver sorts nodes as words, while Slurm numbers tasks in its order of nodes; and it counts GPUs
+    by a program that nodes without any lack.
+    """
+    nodes = expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
+    tasks = expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
+    addresses = [
+        f"{node}:{SLURM_PORT + task}" for node, count in zip(nodes, tasks, strict=True) for task in range(count)
+    ]
+    index = int(os.environ["SLURM_PROCID"])
+    return {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
 
 
 def _wait_at_most(seconds: int, cluster) -> None:

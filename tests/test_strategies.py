@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import kbert
-from kbert.strategies import is_chief, told, workers
+from kbert.strategies import is_chief, slurm_config, told, workers
 from kbert.workers import agree, any_of, own_run
 
 
@@ -53,6 +53,15 @@ def test_workers_are_counted_by_tf_config_then_by_slurm(monkeypatch):
     assert workers() == 2
     set_workers(monkeypatch, 2, chief=True)
     assert workers() == 3
+
+
+def test_tasks_of_slurm_are_numbered_as_slurm_numbers_them(monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "node[9-10],b")
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "2,1(x2)")
+    monkeypatch.setenv("SLURM_PROCID", "2")
+    config = slurm_config()
+    assert config["cluster"] == {"worker": ["node9:8888", "node9:8889", "node10:8888", "b:8888"]}
+    assert config["task"] == {"type": "worker", "index": 2}
 
 
 def test_one_worker_writes(monkeypatch):
