@@ -60,6 +60,8 @@ class StepModel(keras.Model):
 
         Its count of steps needs no batch, so that Keras counts the end of data of unknown length as one.
         """
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)  # variables are made before the batch is
         with tf.control_dependencies([made]):
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
 
