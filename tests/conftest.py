@@ -14,6 +14,14 @@ TINY_VOCABULARY = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def command_line():
+    """A command line, which runs write down: processes of pytest-xdist have none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["pytest", "tests"])
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of public data sets, $KBERT_DATA or beside the checkout; tests that need it are skipped without it."""
