@@ -55,7 +55,7 @@ class Amounts:
     training_examples: int | None = None
     pretraining_steps: int = 60
     masked_words: int = 500_000
-    overfit_steps: int = 8000
+    overfit_steps: int = 5000
     learns_steps: int = 11_000
     low_resource_steps: int = 4000
     chinese_steps: int = 6000
