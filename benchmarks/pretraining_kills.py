@@ -71,22 +71,10 @@ def moments(kills: int, steps: int, seed: int) -> list[Moment]:
 
 def kills(job: Job) -> None:
     """Runs, kills, compares."""
-    folder = job.scratch / "kills"
-    shutil.rmtree(folder, ignore_errors=True)
-    text = write_lines(folder / "text.txt", read_books(job.data, MEGABYTES))
-    vocabulary = folder / "vocab.txt"
-    kbert("vocab", "--input", text, "--size", VOCABULARY, "--out", vocabulary)
     steps = job.amounts.kill_steps
-    words = ("--input", text, "--vocab", vocabulary, "--steps", steps, *OPTIONS, "--checkpoint-minutes", 0)
-    words += ("--checkpoint-steps", CHECKPOINT_STEPS, "--evaluate-steps", EVALUATE_STEPS, "--seed", job.seed)
+    words = command_of(job, folder := job.scratch / "kills", steps)
     whole, killed = (Command(folder / name, words) for name in ("whole", "killed"))
-
-    began = time.perf_counter()
-    process = whole.start()
-    whole.wait(process, whole.newest)
-    to_first = time.perf_counter() - began
-    whole.wait(process, lambda: False)
-    alone = time.perf_counter() - began
+    to_first, alone = whole.finish_timed()
     between = (alone - to_first) * CHECKPOINT_STEPS / steps
 
     began, seen = time.perf_counter(), Seen()
@@ -96,6 +84,16 @@ def kills(job: Job) -> None:
     killed.finish(seen)
     together = time.perf_counter() - began
     tell(whole, killed, seen, alone, together)
+
+
+def command_of(job: Job, folder: Path, steps: int) -> tuple:
+    """The words of a `kbert pretrain`, whose text and vocabulary are made in a new folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    text = write_lines(folder / "text.txt", read_books(job.data, MEGABYTES))
+    vocabulary = folder / "vocab.txt"
+    kbert("vocab", "--input", text, "--size", VOCABULARY, "--out", vocabulary)
+    words = ("--input", text, "--vocab", vocabulary, "--steps", steps, *OPTIONS, "--checkpoint-minutes", 0)
+    return (*words, "--checkpoint-steps", CHECKPOINT_STEPS, "--evaluate-steps", EVALUATE_STEPS, "--seed", job.seed)
 
 
 class Command:
@@ -131,6 +129,14 @@ class Command:
         if process.returncode:
             raise RuntimeError(f"kbert pretrain failed ({process.returncode}): {self.told()[-800:]}")
         return False
+
+    def finish_timed(self) -> tuple[float, float]:
+        """Runs to the end; seconds until the first checkpoint, and in all."""
+        began, process = time.perf_counter(), self.start()
+        self.wait(process, self.newest)
+        to_first = time.perf_counter() - began
+        self.wait(process, lambda: False)
+        return to_first, time.perf_counter() - began
 
     def kill(self, moment: Moment, span: float, seen: Seen) -> bool:
         """Starts, and kills at a moment; False where the run was done before."""

@@ -8,26 +8,12 @@ compared: model.safetensors bit for bit, and metrics.jsonl but for what a clock 
 """
 
 import os
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.pretraining_kills import (
-    CHECKPOINT_STEPS,
-    EVALUATE_STEPS,
-    MEGABYTES,
-    OPTIONS,
-    PATIENCE,
-    VOCABULARY,
-    Command,
-    Moment,
-    moments,
-    say_same,
-)
-from benchmarks.stages import kbert
-from benchmarks.texts import read_books, write_lines
+from benchmarks.pretraining_kills import CHECKPOINT_STEPS, PATIENCE, Command, Moment, command_of, moments, say_same
 from benchmarks.worker import Job, say, work
 from benchmarks.workers import cluster
 
@@ -84,21 +70,11 @@ class Pair(Command):
 
 def kills(job: Job) -> None:
     """Runs, kills, compares."""
-    folder = job.scratch / "worker-kills"
-    shutil.rmtree(folder, ignore_errors=True)
-    text, vocabulary = write_lines(folder / "text.txt", read_books(job.data, MEGABYTES)), folder / "vocab.txt"
-    kbert("vocab", "--input", text, "--size", VOCABULARY, "--out", vocabulary)
     steps = job.amounts.worker_kill_steps
-    words = ("--input", text, "--vocab", vocabulary, "--steps", steps, *OPTIONS, "--checkpoint-minutes", 0)
-    words += ("--checkpoint-steps", CHECKPOINT_STEPS, "--evaluate-steps", EVALUATE_STEPS, "--seed", job.seed)
+    words = command_of(job, folder := job.scratch / "worker-kills", steps)
     whole, killed = (Pair(folder / name, words) for name in ("whole", "killed"))
-
-    began = time.perf_counter()
-    first = whole.start()
-    whole.wait(first, whole.newest)
-    to_first = time.perf_counter() - began
-    whole.wait(first, lambda: False)
-    between = (time.perf_counter() - began - to_first) * CHECKPOINT_STEPS / steps
+    to_first, alone = whole.finish_timed()
+    between = (alone - to_first) * CHECKPOINT_STEPS / steps
 
     seen = Survivors()
     for number, moment in enumerate(moments(2 * job.amounts.worker_kills, steps, job.seed)):
