@@ -271,7 +271,7 @@ def test_fit_learns_which_labels_a_word_has():
     right = np.stack([first % 2, first % 3 == 0, first > 12], 1).astype("float32")
     model = MultiLabelClassifier(BertConfig(**{**SIZES, "num_hidden_layers": 1}), labels=LABELS)
     model.compile(adamw(2e-2))
-    history = model.fit(batch, right, epochs=40, batch_size=8, verbose=0).history
+    history = model.fit(batch, right, epochs=60, batch_size=8, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0] and "label_accuracy" in history
 
 
