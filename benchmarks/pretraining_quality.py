@@ -2,12 +2,13 @@
 
 python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, for STUDY
 
-  learns        `kbert vocab` of 16,000 tokens and `kbert pretrain`, 11,000 steps of 16 x 128 tokens, on `books`
-                (120 MB); then SST-2, one epoch, and an epoch of a quarter of it
+  learns        `kbert vocab` of 16,000 tokens, `kbert word-vectors` and `kbert pretrain`, 11,000 steps of 16 x 128
+                tokens, on `books` (120 MB); then SST-2, one epoch, and an epoch of a quarter of it
   low-resource  8,000 tokens, accents kept, 4,000 steps, on Swahili, Yoruba and Hausa together (5 MB of news); then
                 masked words of a tenth of the text that was held out, beside a model that knows only how frequent each
                 token is. `python -m benchmarks --only masakhaner` goes on from it.
-  chinese       8,000 tokens, each ideograph one, 6,000 steps, on `zhwiki` (60 MB); then ChnSentiCorp, one epoch
+  chinese       8,000 tokens, each ideograph one, vectors, 6,000 steps, on `zhwiki` (60 MB); then ChnSentiCorp, one
+                epoch
 
 and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
 vocabulary; `few-pretrained` and `few-random`, the same with few examples; `unigram`.
@@ -58,6 +59,7 @@ class Study:
         steps: which of `Amounts` says how many.
         vocabulary: its size; less in a quick run.
         learn: further words to `kbert vocab`.
+        vectors: the token table starts from `kbert word-vectors`.
         held_out: share of the text.
         task: train and dev file of the data folder, or none.
         text_column: of those.
@@ -70,6 +72,7 @@ class Study:
     vocabulary: int
     held_out: float
     learn: tuple[str, ...] = ()
+    vectors: bool = True
     task: tuple[str, ...] = ()
     text_column: str = "sentence"
     epochs: int = 1
@@ -78,7 +81,7 @@ class Study:
 
 STUDIES = {
     "learns": Study((BOOKS,), "learns_steps", 16_000, 0.01, task=SST2[:2], few=16_000),
-    "low-resource": Study(LOW_RESOURCE, "low_resource_steps", 8_000, 0.1, learn=("--keep-accents",)),
+    "low-resource": Study(LOW_RESOURCE, "low_resource_steps", 8_000, 0.1, ("--keep-accents",), vectors=False),
     "chinese": Study(
         *((ZHWIKI,), "chinese_steps", 8_000, 0.01),
         learn=("--min-count", "10"),  # 7,100 characters; rarer ones are 0.06 % of the text
@@ -103,6 +106,10 @@ class Place:
         return self.folder / "vocabulary" / "vocab.txt"
 
     @property
+    def vectors(self) -> Path:
+        return self.folder / "vectors.txt"
+
+    @property
     def run(self) -> Path:
         return self.folder / "run"
 
@@ -115,14 +122,23 @@ def pretrain(name: str, job: Job) -> None:
     found = stage(place.folder, "vocabulary", lambda: kbert(*learn))
     told, peak = note(found, f"{found['size']} tokens"), found["peak_mb"]
     say("time of the vocabulary", found["seconds"], "s", note=told, peak_mb=peak)
-    words = ("pretrain", *text, "--vocab", place.vocabulary, "--steps", place.steps, "--out", place.run)
-    words += ("--held-out", place.study.held_out, "--dtype", job.dtype, *PRETRAIN)
+    read = (*text, "--vocab", place.vocabulary, "--held-out", place.study.held_out)
+    words = ("pretrain", *read, "--steps", place.steps, "--out", place.run, "--dtype", job.dtype, *PRETRAIN)
+    if place.study.vectors:
+        learn_vectors(place, ("word-vectors", *read, "--out", place.vectors, "--overwrite"))
+        words += ("--word-vectors", place.vectors)
     found = stage(place.folder, "pretrain", lambda: kbert(*words))
     told, peak = note(found, f"{found['steps']} steps"), found["peak_mb"]
     say("time of the pre-training", found["seconds"], "s", note=told, peak_mb=peak)
     say("pre-training", found["tokens_per_second"], "tokens/s", note=told, peak_mb=peak)
     say("held out: masked accuracy", 100 * found["val_masked_accuracy"], "%", note=told, peak_mb=peak)
     say("held out: perplexity", found["val_perplexity"], "", note=told, peak_mb=peak)
+
+
+def learn_vectors(place: Place, words: tuple) -> None:
+    """Prints how long the start of the token table took."""
+    found = stage(place.folder, "vectors", lambda: kbert(*words))
+    say("time of the word vectors", found["seconds"], "s", note=note(found, f"{found['tokens']} tokens"))
 
 
 def unigram(name: str, job: Job) -> None:

@@ -84,6 +84,7 @@ class TextModel(StepModel):
         lowercase: bool | None = None,
         seed: int = 0,
         dropout: float | None = None,
+        initializer_range: float | None = None,
         **kwargs,
     ):
         """A model with the weights, the config and the vocabulary of a preset.
@@ -96,6 +97,7 @@ class TextModel(StepModel):
             lowercase: overrides what the preset says.
             seed: of the weights that the task adds and of dropout.
             dropout: rate of all its places, in [0, 1); None for what the preset says.
+            initializer_range: standard deviation of weights that start at random; None for what the preset says.
             kwargs: further arguments of the class; by default its `settings` are those of a preset of the same task and
                 labels.
 
@@ -112,8 +114,9 @@ class TextModel(StepModel):
         arguments = {"labels": labels or opened.labels} if cls.labelled else {}
         same = not cls.labelled or tuple(labels or opened.labels or ()) == tuple(opened.labels or ())
         kwargs = {**(cls.told_by(opened) if same else {}), **kwargs}
-        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-        config = opened.config if dropout is None else replace(opened.config, **dict.fromkeys(rates, dropout))
+        asked = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), dropout)
+        asked["initializer_range"] = initializer_range
+        config = replace(opened.config, **{name: value for name, value in asked.items() if value is not None})
         model = cls(config, tokenizer=opened.tokenizer, seed=seed, **arguments, **kwargs)
         arrays = opened.read_weights()
         if arrays is not None:

@@ -65,9 +65,9 @@ def last_json(text):
     return json.loads(text.splitlines()[-1])
 
 
-COMMANDS = ("vocab", "prepare", "data-service", "pretrain", "show-batch", "finetune", "evaluate", "predict")
-COMMANDS += ("fill-mask", "score", "features", "zero-shot", "few-shot", "index", "search", "export", "convert")
-COMMANDS += ("extend-vocab", "cut-vocab", "sample")
+COMMANDS = ("vocab", "word-vectors", "prepare", "data-service", "pretrain", "show-batch", "finetune", "evaluate")
+COMMANDS += ("predict", "fill-mask", "score", "features", "zero-shot", "few-shot", "index", "search", "export")
+COMMANDS += ("convert", "extend-vocab", "cut-vocab", "sample")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

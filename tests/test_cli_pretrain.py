@@ -171,6 +171,10 @@ WRONG_USE = {
     "two things to read": (["--input", "a", "--records", "b", "--vocab", "v"], "--input or --records"),
     "no vocabulary": (["--input", "a"], "--vocab is needed"),
     "two models": (["--input", "a", "--init", "b", "--size", "mini"], "--init and --size exclude each other"),
+    "random weights that are not": (
+        ["--input", "a", "--init", "b", "--initializer-range", "0.05"],
+        "--init brings learned",
+    ),
     "records of two lengths": (["--records", "a", "--vocab", "v", "--long-steps", "5"], "--long-steps need --input"),
 }
 

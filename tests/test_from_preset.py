@@ -109,6 +109,16 @@ def test_a_size_is_random_weights_over_a_vocabulary(tiny_vocabulary):
     assert encoder.config.vocab_size == 28
 
 
+def test_random_weights_spread_as_they_are_asked_to(tiny_vocabulary):
+    sizes = {"vocabulary": str(tiny_vocabulary), "lowercase": True}
+    usual, wide = (Encoder.from_preset("tiny", **sizes, **more) for more in ({}, {"initializer_range": 0.06}))
+    assert wide.config.initializer_range == 0.06
+    name = "layer_1/attention/output/kernel"
+    np.testing.assert_allclose(wide.named_weights()[name], 3 * usual.named_weights()[name].numpy(), rtol=1e-5)
+    with pytest.raises(ValueError, match="initializer_range must be in"):
+        Encoder.from_preset("tiny", **sizes, initializer_range=1.5)
+
+
 def test_weights_that_do_not_fit_are_listed_and_none_is_taken(tokenizer, trained, tmp_path):
     """A file of other sizes than its config's: nothing is cut or filled up."""
     from safetensors.numpy import load_file, save_file

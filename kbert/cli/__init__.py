@@ -29,12 +29,15 @@ from kbert.cli import (
     search,
     show_batch,
     vocab,
+    word_vectors,
     zero_shot,
 )
 from kbert.cli.errors import explained
 
 # Where an option takes several words, as `--input *.txt` gives them.
-SEVERAL = dict.fromkeys(("vocab", "pretrain", "prepare", "show-batch", "cut-vocab"), ("--input", "--records"))
+SEVERAL = dict.fromkeys(
+    ("vocab", "word-vectors", "pretrain", "prepare", "show-batch", "cut-vocab"), ("--input", "--records")
+)
 
 app = typer.Typer(
     name="kbert",
@@ -47,6 +50,7 @@ app = typer.Typer(
 )
 for module in (
     vocab,
+    word_vectors,
     prepare,
     data_service,
     pretrain,

@@ -33,7 +33,10 @@ def pretrain(
         Option("--lowercase/--cased", help="What the vocabulary was made of, where nothing beside it says."),
     ] = None,
     word_vectors: Annotated[
-        Path | None, Option(metavar="FILE", help="GloVe's format; start of the token table.")
+        Path | None, Option(metavar="FILE", help="Start of the token table: of `kbert word-vectors`, or GloVe's.")
+    ] = None,
+    initializer_range: Annotated[
+        float | None, Option(help="Spread of random weights; else 0.02. Narrow models learn sooner from more.")
     ] = None,
     attention_start: Annotated[
         Literal["random", "neighbours"],
@@ -118,6 +121,8 @@ def pretrain(
         raise WrongUse("--init and --size exclude each other: a preset has its size.")
     if init is not None and attention_start != "random":
         raise WrongUse("--attention-start is for random weights; --init brings learned ones.")
+    if init is not None and initializer_range is not None:
+        raise WrongUse("--initializer-range is for random weights; --init brings learned ones.")
     preset = Path(init) if init and Path(init).exists() else None  # else a name or an address
     for path, option in ((vocab, "--vocab"), (word_vectors, "--word-vectors"), (preset, "--init")):
         if path is not None and existing(path, option).resolve().is_relative_to(out.resolve()):
@@ -153,7 +158,7 @@ def pretrain(
     )
     start = pretrain_run.Start(
         *(None if init else size or "mini", init, vocab, lowercase, word_vectors, dtype, recompute, seed, dropout),
-        attention_start,
+        *(attention_start, initializer_range),
     )
     if records:
         text = pretrain_text.Records(tuple(records), held_out > 0, evaluate_batches)

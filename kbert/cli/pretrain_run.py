@@ -32,6 +32,7 @@ FREE_TO_DIFFER = (
     *("checkpoint_steps", "checkpoint_minutes", "keep", "spike", "evaluate_steps", "log_steps"),
     *("command", "corpus", "result", "kbert_version"),
 )
+OF_THE_MODEL = ("lowercase", "recompute", "seed", "dropout", "initializer_range")  # said as they are
 OWN = ("command", "input", "records", "vocab", "word_vectors")  # of each worker: where its files lie
 
 
@@ -46,7 +47,7 @@ class Start:
         lowercase: None for what the vocabulary's folder says.
         word_vectors: a file of them for the token table, or None.
         attention: "random", or "neighbours" for `kbert.pretraining.neighbour_start`.
-        dtype, recompute, seed, dropout: of the model.
+        dtype, recompute, seed, dropout, initializer_range: of the model.
     """
 
     size: str | None
@@ -59,6 +60,7 @@ class Start:
     seed: int
     dropout: float | None = None
     attention: str = "random"
+    initializer_range: float | None = None
 
     def model(self, next_sentence: bool, parts: int = 1) -> keras.Model:
         """The model, with its word vectors; says on stderr what was new and what was found.
@@ -75,6 +77,7 @@ class Start:
             next_sentence=next_sentence,
             recompute=self.recompute,
             dropout=self.dropout,
+            initializer_range=self.initializer_range,
             parts=parts,
         )
         if self.init and model.new_weights:
@@ -94,7 +97,7 @@ class Start:
         """As task.json says them; of files also what they hold."""
         files = {"vocab_digest": self.vocab, "word_vectors_digest": self.word_vectors}
         said = {name: None if value is None else str(value) for name, value in asdict(self).items()}
-        said |= {name: getattr(self, name) for name in ("lowercase", "recompute", "seed", "dropout")}
+        said |= {name: getattr(self, name) for name in OF_THE_MODEL}
         return {**said, **{name: None if path is None else digest(path) for name, path in files.items()}}
 
 

@@ -9,15 +9,15 @@ from pipelines.documents import Corpus
 
 
 class Reading:
-    """The blocks of a corpus in the order of its files.
+    """The blocks of a corpus, or of a part of it, in the order of its files.
 
     Attributes:
         bytes: of text, read so far.
         broken: lines read so far that were not UTF-8.
     """
 
-    def __init__(self, corpus: Corpus):
-        self.corpus, self.bytes, self.broken = corpus, 0, 0
+    def __init__(self, corpus: Corpus, part: str | None = None):
+        self.corpus, self.part, self.bytes, self.broken = corpus, part, 0, 0
 
     def blocks(self) -> Iterator[bytes]:
         """Blocks of text, and what they count to on stderr."""
@@ -25,7 +25,7 @@ class Reading:
         yield from show(self._counted())
 
     def _counted(self) -> Iterator[bytes]:
-        for block in self.corpus.in_order():
+        for block in self.corpus.in_order(self.part):
             self.bytes += len(block.text)
             self.broken += block.broken
             yield block.text

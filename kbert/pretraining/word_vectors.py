@@ -26,9 +26,9 @@ class Report:
     """How many rows of a token table were set.
 
     Attributes:
-        found: whole words of the vocabulary that have a vector.
+        found: words of the vocabulary that have a vector, and pieces where the file has them with their ##.
         missing: whole words that have none; their rows keep their random start.
-        pieces: tokens with ##, which no file of words can have.
+        pieces: tokens with ## that have none: only what `kbert word-vectors` writes has some.
         special: [PAD] and all others in brackets.
         width: of the vectors in the file.
         examples: the first missing words, for a person to look at.
@@ -157,7 +157,7 @@ def project(vectors: np.ndarray, width: int, spread: float, seed: int = 0) -> np
 
 
 def apply(model: Any, path: str | os.PathLike[str], seed: int = 0) -> Report:
-    """Set the rows of a model's token table for the whole words of its vocabulary that a file has a vector for.
+    """Set the rows of a model's token table for the tokens of its vocabulary that a file has a vector for.
 
     A token that is not in the file as it is is looked up in lower case. Vectors are projected to the model's width and
     to the spread of its random start, `initializer_range`.
@@ -178,26 +178,27 @@ def apply(model: Any, path: str | os.PathLike[str], seed: int = 0) -> Report:
     entries = read_entries(model.tokenizer["vocabulary"])
     special = {row for row, token in enumerate(entries) if token.startswith("[") and token.endswith("]")}
     inside = {row for row, token in enumerate(entries) if token.startswith("##") and token[2:]}
-    whole = [row for row in range(len(entries)) if row not in special and row not in inside]
-    words, vectors = read_word_vectors(path, wanted={form for row in whole for form in spellings(entries[row])})
+    wanted = [row for row in range(len(entries)) if row not in special]
+    words, vectors = read_word_vectors(path, wanted={form for row in wanted for form in spellings(entries[row])})
     places = {word: place for place, word in enumerate(words)}
     found = {}
-    for row in whole:
+    for row in wanted:
         forms = [form for form in spellings(entries[row]) if form in places]
         if forms:
             found[row] = places[forms[0]]
-    if not found:
+    if inside.issuperset(found):
         raise ValueError(
-            f"word vectors set the words that the vocabulary has; got none of its {len(whole)} words in {path}. "
-            "Check that the file is of the same language."
+            f"word vectors set the words that the vocabulary has; got none of its {len(wanted) - len(inside)} words in "
+            f"{path}. Check that the file is of the same language."
         )
     table = model.named_weights()[TOKEN_TABLE]
     rows = table.numpy().copy()
     chosen = vectors[[*found.values()]]
     rows[[*found]] = project(chosen, rows.shape[1], model.config.initializer_range, seed)
     table.assign(rows)
-    missing = [entries[row] for row in whole if row not in found]
-    return Report(len(found), len(missing), len(inside), len(special), vectors.shape[1], tuple(missing[:10]))
+    missing = [entries[row] for row in wanted if row not in found and row not in inside]
+    pieces = len(inside.difference(found))
+    return Report(len(found), len(missing), pieces, len(special), vectors.shape[1], tuple(missing[:10]))
 
 
 def spellings(token: str) -> list[str]:
