@@ -45,6 +45,7 @@ PRETRAIN = (
 )
 PRETRAIN += ("--learning-rate", "1e-3", "--warmup", "0.05", "--dropout", "0")
 PRETRAIN += ("--max-length", str(MAX_LENGTH), "--batch-size", "16", "--evaluate-batches", "20")
+SPREAD = 0.05  # of random weights
 FINETUNE_RATE, FINETUNE_DROPOUT, POOLING = 3e-4, 0.1, "mean"  # [CLS] is not trained without pairs
 
 FEW = "few-"  # first letters of a part
@@ -59,7 +60,7 @@ class Study:
         steps: which of `Amounts` says how many.
         vocabulary: its size; less in a quick run.
         learn: further words to `kbert vocab`.
-        vectors: the token table starts from `kbert word-vectors`.
+        vectors: the token table starts from `kbert word-vectors`, and other weights spread wider.
         held_out: share of the text.
         task: train and dev file of the data folder, or none.
         text_column: of those.
@@ -126,7 +127,7 @@ def pretrain(name: str, job: Job) -> None:
     words = ("pretrain", *read, "--steps", place.steps, "--out", place.run, "--dtype", job.dtype, *PRETRAIN)
     if place.study.vectors:
         learn_vectors(place, ("word-vectors", *read, "--out", place.vectors, "--overwrite"))
-        words += ("--word-vectors", place.vectors)
+        words += ("--word-vectors", place.vectors, "--initializer-range", SPREAD)
     found = stage(place.folder, "pretrain", lambda: kbert(*words))
     told, peak = note(found, f"{found['steps']} steps"), found["peak_mb"]
     say("time of the pre-training", found["seconds"], "s", note=told, peak_mb=peak)

@@ -100,12 +100,13 @@ def positive_information(counts: Any) -> Any:
 def vectors(counts: Any, width: int, seed: int = 0) -> np.ndarray:
     """Counts [V, V] -> vectors of length 1, float32 [V, D]; of tokens that stand near none 0.
 
-    The mean of all is taken off: most tokens share a direction, which tells none of them from the others.
+    The mean of all is taken off: most tokens share a direction, which tells none of them from the others. All are
+    turned at random together: the first singular vectors would else be what the first head of a model sees.
 
     Args:
         counts: of `count_pairs`.
         width: D, under V.
-        seed: of the randomized SVD.
+        seed: of the randomized SVD and of the turn.
 
     Raises:
         ValueError: a vocabulary that is not wider than the vectors; no pairs.
@@ -120,7 +121,8 @@ def vectors(counts: Any, width: int, seed: int = 0) -> np.ndarray:
     found = of_length_one(left * np.sqrt(values))
     seen = np.asarray(counts.sum(axis=1)).ravel() > 0
     found[seen] = of_length_one(found[seen] - found[seen].mean(axis=0))
-    return np.where(seen[:, None], found, 0).astype(np.float32)
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((width, width)))
+    return np.where(seen[:, None], found @ turn, 0).astype(np.float32)
 
 
 def of_length_one(rows: np.ndarray) -> np.ndarray:
