@@ -1,8 +1,10 @@
-"""Workers of a pre-training on one core each: python -m benchmarks.workers one|two --data DIR --scratch DIR.
+"""Workers of a pre-training on one core each: python -m benchmarks.workers one|two|more --data DIR --scratch DIR.
 
-`kbert pretrain` of BERT-mini, 32 rows of 128 tokens a step in all, on the first 5 MB of `books` with a vocabulary of
-their own. Each worker is held to a core of its own and gets one thread; they meet over loopback. The rate is the
-command's: real tokens of all workers by the time of the steps, waiting for data within, without the first step.
+`kbert pretrain` of BERT-mini on the first 5 MB of `books` with a vocabulary of their own. `one` and `two` make the same
+steps of 32 rows of 128 tokens in all, so each of `two` has half as much between two exchanges; in `more` each of two
+has 32 rows, as where workers are added to train on more at a time. Each worker is held to a core of its own and gets
+one thread; they meet over loopback. The rate is the command's: real tokens of all workers by the time of the steps,
+waiting for data within, without the first step.
 """
 
 import functools
@@ -20,21 +22,22 @@ from benchmarks.worker import BATCH, MAX_LENGTH, Job, say, work
 MEGABYTES, VOCABULARY = 5, 8000
 
 
-def measure(job: Job, count: int) -> None:
-    """The rate of so many workers."""
+def measure(job: Job, count: int, rows: int = BATCH) -> None:
+    """The rate of so many workers, which have so many rows in all."""
     folder = job.scratch / "workers"
     text, vocabulary = folder / "text.txt", folder / "vocab.txt"
     if not vocabulary.is_file():
         write_lines(text, read_books(job.data, min(MEGABYTES, job.amounts.corpus_megabytes or MEGABYTES)))
         kbert("vocab", "--input", text, "--size", min(VOCABULARY, job.amounts.vocabulary), "--out", vocabulary)
-    found = train(folder, count, job.amounts.pretraining_steps, job.dtype)
-    say("pre-training", found["tokens_per_second"], "tokens/s", note=f"{BATCH} rows of {MAX_LENGTH} in all")
-    say("loss after as many steps", found["loss"], "")
+    found = train(folder, count, rows, job.amounts.pretraining_steps, job.dtype)
+    say("pre-training", found["tokens_per_second"], "tokens/s", note=f"{rows} rows of {MAX_LENGTH} in all")
+    if rows == BATCH:
+        say("loss after as many steps", found["loss"], "")
 
 
-def train(folder: Path, count: int, steps: int, dtype: str) -> dict:
+def train(folder: Path, count: int, rows: int, steps: int, dtype: str) -> dict:
     """The result of the first worker."""
-    sizes = ("--size", "mini", "--batch-size", BATCH, "--max-length", MAX_LENGTH, "--steps", steps, "--dtype", dtype)
+    sizes = ("--size", "mini", "--batch-size", rows, "--max-length", MAX_LENGTH, "--steps", steps, "--dtype", dtype)
     text = ("--input", folder / "text.txt", "--vocab", folder / "vocab.txt", "--objective", "contiguous", "--packed")
     words = ("pretrain", *text, *sizes, "--log-steps", steps, "--overwrite", "--out", folder / f"run-{count}", "--json")
     processes = []
@@ -73,4 +76,5 @@ def free_ports(count: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    work({"one": functools.partial(measure, count=1), "two": functools.partial(measure, count=2)}, __doc__)
+    works = {"one": {"count": 1}, "two": {"count": 2}, "more": {"count": 2, "rows": 2 * BATCH}}
+    work({name: functools.partial(measure, **how) for name, how in works.items()}, __doc__)
