@@ -10,8 +10,8 @@ from typer import Option
 from kbert.cli import data_options as options
 from kbert.cli.output import Json, existing, show
 
-NEIGHBOURS = 5  # shown of a token
-SHOWN = ("good", "king", "water", "three")
+SHOWN = (1 / 50, 1 / 20, 1 / 8, 1 / 3)  # words with their neighbours, by where they stand among all, the frequent first
+NEIGHBOURS = 5
 
 
 def word_vectors(
@@ -48,7 +48,6 @@ def word_vectors(
     with quiet():
         from kbert.pretraining import cooccurrence
         from kbert.tokenizer_settings import read_tokenizer
-        from kbert.whole_files import beside
         from pipelines.documents import Corpus
         from pipelines.wordpiece import WordPiece
 
@@ -60,19 +59,16 @@ def word_vectors(
     counts = cooccurrence.count_pairs(documents(reading, wordpiece), len(tokens), window, special)
     say(f"factoring {counts.nnz:,} pairs that differ ...")
     found = cooccurrence.vectors(counts, width, seed)
-    known = found.any(axis=1)
-    with beside(out) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as file:
-        for number in known.nonzero()[0]:
-            file.write(f"{tokens[number]} {' '.join(f'{value:.5g}' for value in found[number])}\n")
+    written = write(out, tokens, found)
     result = {
         "out": str(out),
-        "tokens": int(known.sum()),
-        "unseen": len(tokens) - len(special) - int(known.sum()),
+        "tokens": written,
+        "unseen": len(tokens) - len(special) - written,
         "width": width,
         "text_bytes": reading.bytes,
         "lines_not_utf8": reading.broken,
         "pairs": counts.nnz,
-        "near": {token: nearest(found, tokens, token) for token in SHOWN if token in tokens},
+        "near": {tokens[number]: nearest(found, tokens, number) for number in examples(counts, tokens)},
         "seconds": round(time.perf_counter() - begin, 1),
     }
     show(result, told(result), as_json)
@@ -87,9 +83,29 @@ def documents(reading, wordpiece) -> Iterator:
         yield from np.split(tokens.flat_values.numpy(), tokens.row_splits.numpy()[1:-1])
 
 
-def nearest(found, tokens: tuple[str, ...], token: str) -> list[str]:
+def write(out: Path, tokens: tuple[str, ...], found) -> int:
+    """Writes the vectors that are not 0, and returns how many."""
+    from kbert.whole_files import beside
+
+    known = found.any(axis=1).nonzero()[0]
+    with beside(out) as unfinished, unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        for number in known:
+            file.write(f"{tokens[number]} {' '.join(f'{value:.5g}' for value in found[number])}\n")
+    return len(known)
+
+
+def examples(counts, tokens: tuple[str, ...]) -> dict:
+    """Some words that stand in the text, frequent ones and rare ones."""
+    import numpy as np
+
+    times = np.asarray(counts.sum(axis=1)).ravel()
+    words = [number for number in np.argsort(-times, kind="stable") if times[number] and tokens[number].isalpha()]
+    return dict.fromkeys(words[int(place * len(words))] for place in SHOWN if words)
+
+
+def nearest(found, tokens: tuple[str, ...], number: int) -> list[str]:
     """The tokens whose vectors are most like that of one."""
-    likeness = found @ found[tokens.index(token)]
+    likeness = found @ found[number]
     return [tokens[number] for number in (-likeness).argsort()[1 : NEIGHBOURS + 1]]
 
 
