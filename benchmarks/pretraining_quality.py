@@ -14,8 +14,8 @@ and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from 
 vocabulary; `few-pretrained` and `few-random`, the same with few examples; `unigram`.
 
 Pre-training: heads that start at their neighbours, packed rows without pairs, no dropout, AdamW, rate 1e-3, warm-up
-over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, warm-up 10 %, decay 0.01, dropout 0.1, 128 tokens
-at most, batches of 32; accuracy on the dev set.
+over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, or 1e-3 where there are 500 steps and fewer,
+warm-up 10 %, decay 0.01, dropout 0.1, 128 tokens at most, batches of 32; accuracy on the dev set.
 
 Every stage keeps what it found under --scratch, and is not done again there; a pre-training that was interrupted goes
 on by its own means. So `python -m benchmarks --keep DIR --only learns` may be stopped and started again.
@@ -46,7 +46,8 @@ PRETRAIN = (
 PRETRAIN += ("--learning-rate", "1e-3", "--warmup", "0.05", "--dropout", "0")
 PRETRAIN += ("--max-length", str(MAX_LENGTH), "--batch-size", "16", "--evaluate-batches", "20")
 SPREAD = 0.05  # of random weights
-FINETUNE_RATE, FINETUNE_DROPOUT, POOLING = 3e-4, 0.1, "mean"  # [CLS] is not trained without pairs
+FINETUNE_DROPOUT, POOLING = 0.1, "mean"  # [CLS] is not trained without pairs
+FINETUNE_RATE, SHORT_RATE = 3e-4, 1e-3  # of a task, of one of 500 steps and fewer
 
 FEW = "few-"  # first letters of a part
 
@@ -64,7 +65,7 @@ class Study:
         held_out: share of the text.
         task: train and dev file of the data folder, or none.
         text_column: of those.
-        epochs: of the task.
+        epochs, rate: of the task.
         few: examples of a task with few of them, or none.
     """
 
@@ -77,6 +78,7 @@ class Study:
     task: tuple[str, ...] = ()
     text_column: str = "sentence"
     epochs: int = 1
+    rate: float = FINETUNE_RATE
     few: int | None = None
 
 
@@ -88,6 +90,7 @@ STUDIES = {
         learn=("--min-count", "10"),  # 7,100 characters; rarer ones are 0.06 % of the text
         task=CHNSENTICORP,
         text_column="text_a",
+        rate=SHORT_RATE,
     ),
 }
 
@@ -208,7 +211,8 @@ def learn_task(place: Place, job: Job, part: str) -> Found:
     from kbert.training import Recipe
 
     study = place.study
-    recipe = Recipe(study.epochs, FINETUNE_RATE, warmup=0.1, weight_decay=0.01)
+    rate = SHORT_RATE if part.startswith(FEW) else study.rate
+    recipe = Recipe(study.epochs, rate, warmup=0.1, weight_decay=0.01)
     start = {"preset": "mini", "vocabulary": str(place.vocabulary)}
     if part.endswith("pretrained"):
         start = {"preset": str(place.run)}
