@@ -3,7 +3,7 @@
 python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, for STUDY
 
   learns        `kbert vocab` of 16,000 tokens, `kbert word-vectors` and `kbert pretrain`, 11,000 steps of 16 x 128
-                tokens, on `books` (120 MB); then SST-2, one epoch, and an epoch of a quarter of it
+                tokens, on `books` (120 MB); then SST-2, one epoch
   low-resource  8,000 tokens, accents kept, 4,000 steps, on Swahili, Yoruba and Hausa together (5 MB of news); then
                 masked words of a tenth of the text that was held out, beside a model that knows only how frequent each
                 token is. `python -m benchmarks --only masakhaner` goes on from it.
@@ -11,7 +11,7 @@ python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, fo
                 epoch
 
 and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
-vocabulary; `few-pretrained` and `few-random`, the same with few examples; `unigram`.
+vocabulary; `unigram`.
 
 Pre-training: heads that start at their neighbours, packed rows without pairs, no dropout, AdamW, rate 1e-3, warm-up
 over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, or 1e-3 where there are 500 steps and fewer,
@@ -24,7 +24,7 @@ on by its own means. So `python -m benchmarks --keep DIR --only learns` may be s
 import functools
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.finetuning import finetune_once
@@ -49,8 +49,6 @@ SPREAD = 0.05  # of random weights
 FINETUNE_DROPOUT, POOLING = 0.1, "mean"  # [CLS] is not trained without pairs
 FINETUNE_RATE, SHORT_RATE = 3e-4, 1e-3  # of a task, of one of 500 steps and fewer
 
-FEW = "few-"  # first letters of a part
-
 
 @dataclass(frozen=True)
 class Study:
@@ -66,7 +64,6 @@ class Study:
         task: train and dev file of the data folder, or none.
         text_column: of those.
         epochs, rate: of the task.
-        few: examples of a task with few of them, or none.
     """
 
     text: tuple[str, ...]
@@ -79,11 +76,10 @@ class Study:
     text_column: str = "sentence"
     epochs: int = 1
     rate: float = FINETUNE_RATE
-    few: int | None = None
 
 
 STUDIES = {
-    "learns": Study((BOOKS,), "learns_steps", 16_000, 0.01, task=SST2[:2], few=16_000),
+    "learns": Study((BOOKS,), "learns_steps", 16_000, 0.01, task=SST2[:2]),
     "low-resource": Study(LOW_RESOURCE, "low_resource_steps", 8_000, 0.1, ("--keep-accents",), vectors=False),
     "chinese": Study(
         *((ZHWIKI,), "chinese_steps", 8_000, 0.01),
@@ -200,9 +196,8 @@ def task(name: str, job: Job, part: str) -> None:
     place = Place(name, job)
     found = stage(place.folder, f"{part}-{job.seed}", lambda: learn_task(place, job, part))
     told = note(found, f"seed {job.seed}")
-    few = f", {place.study.few:,} examples" if part.startswith(FEW) else ""
-    say(f"dev accuracy{few}", 100 * found["accuracy"], "%", note=told)
-    say(f"time of the task{few}", found["seconds"], "s", note=told)
+    say("dev accuracy", 100 * found["accuracy"], "%", note=told)
+    say("time of the task", found["seconds"], "s", note=told)
 
 
 def learn_task(place: Place, job: Job, part: str) -> Found:
@@ -211,14 +206,10 @@ def learn_task(place: Place, job: Job, part: str) -> Found:
     from kbert.training import Recipe
 
     study = place.study
-    rate = SHORT_RATE if part.startswith(FEW) else study.rate
-    recipe = Recipe(study.epochs, rate, warmup=0.1, weight_decay=0.01)
+    recipe = Recipe(study.epochs, study.rate, warmup=0.1, weight_decay=0.01)
     start = {"preset": "mini", "vocabulary": str(place.vocabulary)}
-    if part.endswith("pretrained"):
+    if part == "pretrained":
         start = {"preset": str(place.run)}
-    if part.startswith(FEW):
-        few = min(study.few, job.amounts.training_examples or study.few)
-        job = replace(job, amounts=replace(job.amounts, training_examples=few))
     train, dev = (job.data / name for name in study.task)
     began = time.perf_counter()
     trained = finetune_once(
@@ -241,8 +232,7 @@ def works() -> dict:
     for name, study in STUDIES.items():
         found[f"{name}-pretrain"] = functools.partial(pretrain, name)
         if study.task:
-            parts = ("pretrained", "random") + ((f"{FEW}pretrained", f"{FEW}random") if study.few else ())
-            found |= {f"{name}-{part}": functools.partial(task, name, part=part) for part in parts}
+            found |= {f"{name}-{part}": functools.partial(task, name, part=part) for part in ("pretrained", "random")}
         else:
             found[f"{name}-unigram"] = functools.partial(unigram, name)
     return found

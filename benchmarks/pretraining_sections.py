@@ -9,18 +9,17 @@ from benchmarks.texts import BOOKS, CHNSENTICORP, LOW_RESOURCE, SST2, ZHWIKI
 SEEDS = 3
 
 
-def study(name: str, title: str, files: tuple[str, ...], few: int | None = None) -> Section:
-    """A pre-training, then a task from its RUN and from random weights, a seed a round; also with few examples."""
+def study(name: str, title: str, files: tuple[str, ...]) -> Section:
+    """A pre-training, then a task from its RUN and from random weights, a seed a round."""
     pretrained, random = f"{KBERT} pre-trained", f"{KBERT} random weights"
-    asked = (("", "dev accuracy"), *((("few-", f"dev accuracy, {few:,} examples"),) if few else ()))
     return Section(
         title,
         (
             quality(f"{KBERT} pretrain", f"{name}-pretrain"),
-            *(quality(random, f"{name}-{part}random", rounds=SEEDS) for part, _ in asked),
-            *(quality(pretrained, f"{name}-{part}pretrained", rounds=SEEDS) for part, _ in asked),
+            quality(random, f"{name}-random", rounds=SEEDS),
+            quality(pretrained, f"{name}-pretrained", rounds=SEEDS),
         ),
-        tuple(Apart(figure, pretrained, random) for _, figure in asked),
+        (Apart("dev accuracy", pretrained, random),),
         default=False,
         files=files,
     )
@@ -83,7 +82,7 @@ PRETRAINING = {
         default=False,
         files=(BOOKS,),
     ),
-    "learns": study("learns", "Books, then SST-2", (BOOKS, *SST2[:2]), few=16_000),
+    "learns": study("learns", "Books, then SST-2", (BOOKS, *SST2[:2])),
     "low-resource": Section(
         "Swahili, Yoruba and Hausa",
         (quality(KBERT, "low-resource-pretrain"), quality("unigram model", "low-resource-unigram")),
