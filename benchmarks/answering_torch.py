@@ -1,10 +1,10 @@
 """transformers on the work of `benchmarks.answering`, for a Python that has it:
 python -m benchmarks.answering_torch train ...
 
-The same split, rows, recipe and rules of decoding; batches are padded to their longest row, as transformers does.
+The same split, rows, recipe and rules of decoding; batches are grouped by length, as kbert's are, and padded to their
+longest row.
 """
 
-import random
 import time
 from typing import Any, NamedTuple
 
@@ -18,10 +18,13 @@ from benchmarks.squad import (
     STRIDE,
     WARM_UP,
     Asked,
+    folder_of,
     questions,
     split,
+    tell,
 )
-from benchmarks.worker import BATCH, THREADS, Job, say, work
+from benchmarks.stages import Found, stage
+from benchmarks.worker import BATCH, THREADS, Job, work
 
 WEIGHT_DECAY, CLIP_NORM = 0.01, 1.0
 
@@ -98,9 +101,10 @@ def decode(asked: list[Asked], rows: list[Row], logits: list[tuple[list[float], 
 
 
 def fit(model, rows: list[Row], tokenizer, job: Job, seed: int) -> None:
-    """All epochs; rows are shuffled where they are."""
+    """All epochs, in the order of transformers' own sampler."""
     import torch
     from transformers import get_linear_schedule_with_warmup
+    from transformers.trainer_pt_utils import LengthGroupedSampler
 
     steps = EPOCHS * -(-len(rows) // BATCH)
     weights = list(model.parameters())
@@ -110,11 +114,13 @@ def fit(model, rows: list[Row], tokenizer, job: Job, seed: int) -> None:
     ]
     optimizer = torch.optim.AdamW(groups, lr=RATE, fused=True)
     schedule = get_linear_schedule_with_warmup(optimizer, int(WARM_UP * steps), steps)
+    lengths = [len(row.offsets) for row in rows]
+    sampler = LengthGroupedSampler(BATCH, lengths=lengths, generator=torch.Generator().manual_seed(seed))
     model.train()
-    for epoch in range(EPOCHS):
-        random.Random(seed * EPOCHS + epoch).shuffle(rows)
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
+    for _ in range(EPOCHS):
+        order = list(sampler)
+        for start in range(0, len(order), BATCH):
+            batch = [rows[place] for place in order[start : start + BATCH]]
             first, last = (torch.tensor([row.span[side] for row in batch]) for side in (0, 1))
             with autocast(job):
                 loss = model(**collate(batch, tokenizer), start_positions=first, end_positions=last).loss
@@ -150,28 +156,30 @@ def autocast(job: Job):
 
 def train(job: Job) -> None:
     """A run a seed; prints F1, exact match and time."""
+    for seed in range(job.seed, job.seed + job.seeds):
+        tell(stage(folder_of(job), f"transformers-{seed}", lambda seed=seed: learn(job, seed)), seed)
+
+
+def learn(job: Job, seed: int) -> Found:
+    """Trains once and asks the test set."""
     import torch
     from transformers import AutoTokenizer, BertForQuestionAnswering
 
     from kbert.tasks.qa_scores import squad_scores  # numpy alone
 
     torch.set_num_threads(THREADS)
+    torch.manual_seed(seed)
     few, parts = job.amounts.training_examples, split(job.data)
     taught, test = (questions(parts[name], few) for name in ("train", "test"))
-    gold = {one.id: [text for text, _ in one.answers] for one in test}
-    for seed in range(job.seed, job.seed + job.seeds):
-        torch.manual_seed(seed)
-        begin = time.perf_counter()
-        tokenizer = AutoTokenizer.from_pretrained(job.minilm, model_max_length=10**6)
-        model = BertForQuestionAnswering.from_pretrained(job.minilm)
-        fit(model, rows_of(taught, tokenizer), tokenizer, job, seed)
-        seconds = time.perf_counter() - begin
-        rows = rows_of(test, tokenizer)
-        scores, note = squad_scores(gold, decode(test, rows, ask(model, rows, tokenizer, job))), f"seed {seed}"
-        say("test F1", scores["f1"] * 100, "%", note=note)
-        say("test exact match", scores["exact"] * 100, "%", note=note)
-        say("time of 3 epochs", seconds, "s", note=note)
-        say("questions", EPOCHS * len(taught) / seconds, "questions/s", note=note)
+    begin = time.perf_counter()
+    tokenizer = AutoTokenizer.from_pretrained(job.minilm, model_max_length=10**6)
+    model = BertForQuestionAnswering.from_pretrained(job.minilm)
+    fit(model, rows_of(taught, tokenizer), tokenizer, job, seed)
+    seconds = time.perf_counter() - begin
+    rows = rows_of(test, tokenizer)
+    said = decode(test, rows, ask(model, rows, tokenizer, job))
+    scores = squad_scores({one.id: [text for text, _ in one.answers] for one in test}, said)
+    return {**scores, "seconds": seconds, "questions": EPOCHS * len(taught)}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.stages import Found, note
+from benchmarks.worker import Job, say
+
 SQUAD = "squad/dev-v1.1.reconstructed.json"
 TESTED = 10  # articles
 EPOCHS, RATE, WARM_UP, MAX_LENGTH, STRIDE, QUERY = 3, 1e-4, 0.1, 384, 128, 64
@@ -44,3 +47,17 @@ def questions(part: dict[str, Any], few: int | None = None) -> list[Asked]:
         for asked in paragraph["qas"]
     ]
     return found[:few]
+
+
+def folder_of(job: Job) -> Path:
+    """Where is kept what a run of so many examples gave."""
+    return job.scratch / f"squad-{job.amounts.training_examples or 'all'}-{job.dtype}"
+
+
+def tell(found: Found, seed: int) -> None:
+    """Prints the figures of a run."""
+    told = note(found, f"seed {seed}")
+    say("test F1", found["f1"] * 100, "%", note=told)
+    say("test exact match", found["exact"] * 100, "%", note=told)
+    say("time of 3 epochs", found["seconds"], "s", note=told)
+    say("questions", found["questions"] / found["seconds"], "questions/s", note=told)

@@ -104,8 +104,8 @@ def _make_function(self, original, step_function):
 
     @compiled
     def one_step(data):
-        outputs = strategy.run(step_function, args=(data,))
-        return _logs(self, outputs, strategy)
+        logs = strategy.run(_logs, args=(self, step_function, data))
+        return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], logs)
 
     def function(iterator):
         logs = one_step(next(iterator))
@@ -119,14 +119,38 @@ def _make_function(self, original, step_function):
     return function
 
 
-def _logs(model, outputs, strategy):
-    """What a step gave, of all replicas: metrics as they stand, anything else by its mean."""
+def _logs(model, step_function, data):
+    """A replica's step, and what it gives of all replicas: metrics as they stand, anything else by its mean.
+
+    All sums are one exchange, where reading each variable of each metric would be an exchange of its own.
+    """
+    outputs = step_function(data)
+    context = tf.distribute.get_replica_context()
+    is_first = tf.cast(context.replica_id_in_sync_group == 0, tf.float32)
+    shares = {"sum": 1.0, "mean": 1 / context.num_replicas_in_sync}
+    variables = [variable for metric in model.metrics for variable in metric.variables]
     if not isinstance(outputs, dict):
-        return strategy.reduce(tf.distribute.ReduceOp.MEAN, outputs, axis=None)
-    metrics = model.get_metrics_result()
-    others = {name: value for name, value in outputs.items() if name not in metrics}
-    means = {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None) for name, value in others.items()}
-    return {name: metrics[name] if name in metrics else means[name] for name in outputs}
+        return _all_sum([outputs], [shares["mean"]])[0]
+    known = model.get_metrics_result()
+    names = [name for name in outputs if name not in known]
+    values = [*(variable.value for variable in variables), *(outputs[name] for name in names)]
+    factors = [shares.get(variable.aggregation, is_first) for variable in variables] + [shares["mean"]] * len(names)
+    sums = _all_sum([tf.convert_to_tensor(value) for value in values], factors)
+    with keras.StatelessScope(list(zip(variables, sums, strict=False))):
+        metrics = model.get_metrics_result()
+    return {**metrics, **dict(zip(names, sums[len(variables) :], strict=True))}
+
+
+def _all_sum(values, factors):
+    """Sums over all replicas of tensors times factors, an exchange for each type of numbers."""
+    sums, context = {}, tf.distribute.get_replica_context()
+    for dtype in {value.dtype for value in values}:
+        places = [place for place, value in enumerate(values) if value.dtype == dtype]
+        flat = [tf.reshape(values[place] * tf.cast(factors[place], dtype), [-1]) for place in places]
+        sizes = [tf.size(value) for value in flat]
+        parts = tf.split(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(flat, 0)), sizes)
+        sums |= {place: tf.reshape(part, tf.shape(values[place])) for place, part in zip(places, parts, strict=True)}
+    return [sums[place] for place in range(len(values))]
 
 
 def _predict(self, original, force=False):
