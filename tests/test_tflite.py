@@ -52,6 +52,17 @@ def interpreter(file):
     return open_interpreter(file)
 
 
+def test_weights_lie_where_devices_may_read_them_in_place(file):
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = np.frombuffer(file.read_bytes(), np.uint8)
+    model = schema.Model.GetRootAs(content, 0)
+    first = content.__array_interface__["data"][0]
+    buffers = [model.Buffers(number) for number in range(model.BuffersLength())]
+    places = [one.DataAsNumpy().__array_interface__["data"][0] - first for one in buffers if one.DataLength()]
+    assert len(places) > 10 and not any(place % 16 for place in places)
+
+
 def strings(texts):
     return np.array([text.encode() for text in texts], object)
 

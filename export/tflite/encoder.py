@@ -3,8 +3,8 @@
 B batch, T tokens (known before, unlike B), D width, H heads, K = D / H width of a head.
 
 Differences to what Keras traces: query, key and value are three products, since a device splits one tensor of five
-axes slowly, and the query's is scaled before; GELU is one operation; the position table ends at T; the token table may
-be held in fewer bits (`Precision`).
+axes slowly, and the query's is scaled before; GELU is one operation; the position table ends at the greatest T; the
+tables of tokens and positions may be held in fewer bits (`Precision`).
 """
 
 import math
@@ -23,7 +23,7 @@ MODEST = -30.0  # of a padded key's score where scores are quantized: -1e4 would
 
 @dataclass(frozen=True)
 class Precision:
-    """How a file holds the token table, and what it computes with.
+    """How a file holds the tables of tokens and positions, and what it computes with.
 
     Args:
         table: float32 [V, D] -> a module that maps ids int32 [N] to float32 [N, D].
@@ -77,13 +77,15 @@ class DeviceEncoder(tf.Module):
         config: of the encoder.
         weights: kbert's name of a weight -> its values.
         precision: see there.
+        positions: the greatest T.
     """
 
-    def __init__(self, config: BertConfig, weights: Mapping[str, np.ndarray], precision: Precision):
+    def __init__(self, config: BertConfig, weights: Mapping[str, np.ndarray], precision: Precision, positions: int):
         super().__init__()
         self.config, self.blocked = config, precision.blocked
         self.token = precision.table(weights["embeddings/token"])
-        self.segment, self.position = weights["embeddings/segment"], weights["embeddings/position"]
+        self.position = precision.table(weights["embeddings/position"][:positions])
+        self.segment = weights["embeddings/segment"]
         self.norms = {name: values for name, values in weights.items() if name.endswith(("/gamma", "/beta"))}
         self.kernels: dict[str, tf.Variable] = {}
         self.biases: dict[str, np.ndarray] = {}
@@ -113,11 +115,12 @@ class DeviceEncoder(tf.Module):
         return OneLength(mask), outputs
 
     def _embed(self, ids, types):
-        length, width = ids.shape[1], self.config.hidden_size
+        length = ids.shape[1]
         flat_ids, flat_types = (tf.reshape(part, [-1]) for part in (ids, types))
-        x = self.token(flat_ids) + tf.gather(tf.constant(self.segment), flat_types)  # [B * T, D]
-        x = tf.reshape(x, [-1, length, width]) + self.position[:length]
-        return self._norm(tf.reshape(x, [-1, width]), "embeddings/norm")
+        # Of every token, which a graph cannot know before: so all lengths of a file read one table.
+        places = tf.math.floormod(tf.range(tf.size(flat_ids)), length)
+        x = self.token(flat_ids) + self.position(places) + tf.gather(tf.constant(self.segment), flat_types)
+        return self._norm(x, "embeddings/norm")  # [B * T, D]
 
     def _block(self, x, name, bias):
         x = self._norm(x + self._attend(x, f"{name}/attention", bias), f"{name}/attention_norm")

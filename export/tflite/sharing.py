@@ -1,47 +1,55 @@
-"""What several signatures of a file say alike, said once: scales of quantized matrices, and their zero points.
+"""A TFLite file written anew, smaller: what is said alike is said once, and nobody reads the names of inner tensors.
 
 TFLite's converter keeps the weights of all signatures once, but writes the scales of each matrix, one for every output,
-in every signature again: with several lengths that is megabytes.
+and their zero points, in every signature again: with several lengths that is megabytes.
 """
 
+import flatbuffers
+
 MODEL_IDENTIFIER = b"TFL3"  # of TFLite's schema
+NO_DATA = 0  # the buffer of tensors that are computed
+ALIGNMENT = 16  # of tensors' bytes, as the schema has it; flatbuffers' Python does not heed it
 
 
 def share(content: bytes) -> bytes:
-    """The same TFLite file, equal tables of scales in one place; a reader of flatbuffers sees no difference."""
-    import flatbuffers
+    """The same TFLite file; a reader of flatbuffers sees no difference but the names."""
     from ai_edge_litert import schema_py_generated as schema
 
-    class Shared(schema.QuantizationParametersT):
-        """Scales that are written once for all tensors that have them."""
-
-        place = None
-
-        def Pack(self, builder):  # noqa: N802 - flatbuffers' name
-            if self.place is None:
-                self.place = super().Pack(builder)
-            return self.place
-
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    known = {}
     for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            if tensor.quantization is not None and tensor.quantization.scale is not None:
-                tensor.quantization = known.setdefault(told(tensor.quantization), made(Shared, tensor.quantization))
-    builder = flatbuffers.Builder(len(content))
+        seen = {*graph.inputs, *graph.outputs}
+        for place, tensor in enumerate(graph.tensors):
+            tensor.name = tensor.name if place in seen else None
+            if model.buffers[tensor.buffer].data is None:
+                tensor.buffer = NO_DATA
+    keep_used_buffers(model)
+    builder = SharingBuilder(len(content))
     builder.Finish(model.Pack(builder), MODEL_IDENTIFIER)
     return bytes(builder.Output())
 
 
-def told(quantization) -> tuple:
-    """All that a table of scales says."""
-    values = (quantization.scale, quantization.zeroPoint, quantization.min, quantization.max)
-    lists = tuple(None if value is None else bytes(memoryview(value).cast("B")) for value in values)
-    return (*lists, quantization.quantizedDimension, quantization.detailsType)
+def keep_used_buffers(model) -> None:
+    """Leaves out the buffers that nothing refers to, and numbers the others anew."""
+    named = [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *(model.metadata or ())]
+    used = sorted({NO_DATA, *(one.buffer for one in named)})
+    numbers = {old: new for new, old in enumerate(used)}
+    for one in named:
+        one.buffer = numbers[one.buffer]
+    model.buffers = [model.buffers[old] for old in used]
 
 
-def made(kind: type, quantization):
-    """A table of scales as another class."""
-    copy = kind()
-    copy.__dict__.update(quantization.__dict__)
-    return copy
+class SharingBuilder(flatbuffers.Builder):
+    """Writes vectors of equal numbers once, and bytes where tensors may lie."""
+
+    def __init__(self, size: int):
+        super().__init__(size)
+        self._vectors: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x):  # noqa: N802 - flatbuffers' name
+        key = (x.dtype.str, x.tobytes())
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+    def StartVector(self, elemSize, numElems, alignment):  # noqa: N802, N803 - flatbuffers' names
+        return super().StartVector(elemSize, numElems, ALIGNMENT if elemSize == 1 else alignment)

@@ -68,8 +68,10 @@ def in_numbers(answers: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 @contextlib.contextmanager
-def on_device(model: keras.Model, precision: Precision) -> Iterator[DeviceEncoder]:
-    """While the block runs, graphs of the model have a device's encoder, and its head's weights as constants."""
+def on_device(model: keras.Model, precision: Precision, positions: int) -> Iterator[DeviceEncoder]:
+    """While the block runs, graphs of the model have a device's encoder for rows of up to `positions` tokens, and its
+    head's weights as constants.
+    """
     arrays = {name: np.asarray(keras.ops.convert_to_tensor(weight)) for name, weight in merged_weights(model).items()}
     own = {weight.path for weight in model.encoder.weights}
     heads = [
@@ -77,7 +79,7 @@ def on_device(model: keras.Model, precision: Precision) -> Iterator[DeviceEncode
         for weight in model.weights
         if weight.path in arrays and (weight.path not in own or "pooler/" in weight.path)
     ]
-    encoder = DeviceEncoder(model.encoder.config, arrays, precision)
+    encoder = DeviceEncoder(model.encoder.config, arrays, precision, positions)
     model.encoder.encode_layers = encoder
     try:
         with keras.StatelessScope([(weight, tf.constant(arrays[weight.path])) for weight in heads]):

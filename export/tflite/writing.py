@@ -94,7 +94,7 @@ def checked_content(
 ) -> bytes:
     """The bytes of a TFLite file that answers as its model; the arguments are those of `tflite`."""
     tokenizer = DeviceTokenizer(wordpiece) if input == "text" else None
-    with on_device(task.model, numbers.encoder) as encoder:
+    with on_device(task.model, numbers.encoder, max(lengths)) as encoder:
         if tokenizer is not None:
             signatures = text_signatures(task, tokenizer, lengths)
         else:
