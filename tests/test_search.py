@@ -76,6 +76,21 @@ def test_an_index_finds_its_own_texts_and_moves(preset, tmp_path, capsys):
     assert "index.json" in capsys.readouterr().err
 
 
+def test_what_only_the_end_of_a_long_text_says_is_found_through_windows(preset, tmp_path, capsys):
+    ending = ("the cat sat . " * 12 + "bad film not good", "the cat sat . " * 12 + "a dog ran !")
+    (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text in ending))
+    scores = {}
+    for name, seen in {"cut": (), "seen": ("--window", "6", "--merge", "max")}.items():
+        made = str(tmp_path / name)
+        words = ["--input", str(tmp_path / "texts.txt"), "--model", str(preset), "--max-length", "8", *seen]
+        assert main(["index", *words, "--out", made]) == 0
+        assert main(["search", made, ending[1], "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out.splitlines()[-1])["queries"][0]
+        scores[name] = {one["place"]: one["score"] for one in answer["results"]}
+    assert scores["cut"][0] == scores["cut"][1]
+    assert scores["seen"][1] == pytest.approx(1, abs=1e-5) and scores["seen"][0] < 0.9995
+
+
 def test_labels_by_similarity_are_those_of_the_nearest_sentence(preset, tmp_path, capsys):
     (tmp_path / "texts.txt").write_text("it was good\nthe cat sat\n")
     words = ["--labels", "good,cat", "--template", "it was {}", "--input", str(tmp_path / "texts.txt")]

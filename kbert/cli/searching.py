@@ -14,7 +14,7 @@ N texts, D width, Q queries.
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ def write_index(
     model: str,
     *,
     max_length: int | None = None,
+    window: int | None = None,
+    merge: str = "mean",
     batch_size: int = 32,
     advance: Callable[[int], None] = lambda number: None,
 ) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def write_index(
         texts: one at least.
         model: a preset or a RUN; where it is a folder, a copy of the model goes into the index, which can then move.
         max_length: most tokens of a text; the model's own by default.
+        window, merge: of longer texts and queries, see `kbert.tasks.long_texts`; without a window they are cut.
         batch_size: texts at once.
         advance: told how many texts were embedded.
 
@@ -61,10 +64,10 @@ def write_index(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"--out names a new or empty folder; {folder} holds files.")
     embedder = open_embedder(model)
-    length = max_length or embedder.max_length
-    vectors = unit(embed(embedder, texts, max_length=length, batch_size=batch_size, advance=advance))
+    seen = {"max_length": max_length or embedder.max_length, "window": window, "merge": merge}
+    vectors = unit(embed(embedder, texts, **seen, batch_size=batch_size, advance=advance))
     local = Path(model).is_dir()
-    about = {"texts": len(texts), "width": vectors.shape[1], "max_length": length, "model": MODEL if local else model}
+    about = {"texts": len(texts), "width": vectors.shape[1], **seen, "model": MODEL if local else model}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         made = Path(scratch) / "index"
@@ -89,17 +92,17 @@ class Index:
         vectors: float32 [N, D] of length 1.
         texts: N of them.
         model: what made the vectors.
-        max_length: most tokens of a text.
+        seen: how it sees texts: arguments of `embed`.
     """
 
     vectors: np.ndarray
     texts: tuple[str, ...]
     model: Embedder = field(repr=False)
-    max_length: int
+    seen: Mapping[str, Any]
 
     def search(self, queries: Sequence[str], top_k: int) -> list[list[dict[str, Any]]]:
         """For each query the texts with the highest cosines, best first: place in the file from 0, score, text."""
-        asked = unit(embed(self.model, queries, max_length=self.max_length))
+        asked = unit(embed(self.model, queries, **self.seen))
         found = nearest(self.vectors, asked, top_k)
         return [
             [
@@ -129,7 +132,8 @@ def open_index(folder: Path) -> Index:
             "Make it anew with kbert index."
         )
     model = str(folder / MODEL) if about["model"] == MODEL else about["model"]
-    return Index(vectors, texts, open_embedder(model), about["max_length"])
+    seen = {name: about[name] for name in ("max_length", "window", "merge") if name in about}
+    return Index(vectors, texts, open_embedder(model), seen)
 
 
 def nearest(vectors: np.ndarray, queries: np.ndarray, top_k: int) -> list[tuple[np.ndarray, np.ndarray]]:
