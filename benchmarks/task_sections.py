@@ -30,6 +30,16 @@ def theirs(module: str, work: str, **kwargs) -> Contender:
     return Contender(THEIRS, module, work, BFLOAT16, needs=TORCH_NEEDS, peer=True, **kwargs)
 
 
+def sets(title: str, *names: str) -> Section:
+    """Sets of labelled texts, each by kbert and then by transformers."""
+    return Section(
+        title,
+        tuple(one for name in names for one in (ours("classifying", name), theirs("classifying_torch", name))),
+        default=False,
+        files=tuple(file for name in names for file in SETS[name].files),
+    )
+
+
 def low_resource_names(part: str) -> Contender:
     """Names from the RUN of the study of little text, or from random weights, a seed a round."""
     told = {"pretrained": "pre-trained", "random": "random weights"}[part]
@@ -89,12 +99,8 @@ TASKS = {
         default=False,
         files=(*CLINC150, *BANKING77),
     ),
-    "classification": Section(
-        "RTE, CoLA, TREC and AG News",
-        tuple(one for name in SETS for one in (ours("classifying", name), theirs("classifying_torch", name))),
-        default=False,
-        files=tuple(file for chosen in SETS.values() for file in chosen.files),
-    ),
+    "classification": sets("RTE, CoLA and TREC", "rte", "cola", "trec"),
+    "agnews": sets("AG News", "agnews"),
     "senses": Section(
         "Word senses, not trained",
         tuple(
