@@ -97,6 +97,7 @@ PRETRAINING = {
             Contender("one worker", "workers", "one", BFLOAT16, rounds=2),
             Contender(f"{KBERT} two workers", "workers", "two", BFLOAT16, rounds=2),
             Contender(f"{KBERT} two workers, 32 rows each", "workers", "more", BFLOAT16, rounds=2),
+            Contender(f"{KBERT} two workers, 32 rows each, bfloat16 exchange", "workers", "told", BFLOAT16, rounds=2),
         ),
         (Multiple("pre-training", "one worker", 1.7, 1.7),),
         default=False,

@@ -53,6 +53,7 @@ def lamb(
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
     power: float = 1.0,
+    exchange: str = "float32",
 ) -> Lamb:
     """LAMB with a schedule; the arguments are those of `kbert.adamw`.
 
@@ -60,7 +61,8 @@ def lamb(
     0.01
     """
     rate = scheduled(learning_rate, total_steps, warmup, power)
-    return Lamb(rate, weight_decay=weight_decay, global_clipnorm=clip_norm, epsilon=EPSILON, not_decayed=NOT_DECAYED)
+    said = {"weight_decay": weight_decay, "global_clipnorm": clip_norm, "exchange": exchange}
+    return Lamb(rate, **said, epsilon=EPSILON, not_decayed=NOT_DECAYED)
 
 
 def usual_rate(batch_size: int) -> float:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from kbert.recipe import EXCHANGES
+
 NOT_DECAYED = ("bias", "gamma", "beta")  # google-research/bert optimization.py: no decay for norms and biases
 
 
@@ -53,10 +55,15 @@ class FusedAdam(keras.optimizers.AdamW):
     Args:
         not_decayed: names of the weights that do not decay, e.g. ("bias",). Kept in the config, as what is given to
             `exclude_from_weight_decay` is not.
+        exchange: the numbers in which replicas tell each other their gradients: "float32", or "bfloat16", half the
+            bytes and three digits. One device exchanges nothing.
     """
 
-    def __init__(self, *args, not_decayed: Sequence[str] = (), **kwargs):
+    def __init__(self, *args, not_decayed: Sequence[str] = (), exchange: str = "float32", **kwargs):
+        if exchange not in EXCHANGES:
+            raise ValueError(f"exchange is one of {', '.join(EXCHANGES)}; got {exchange!r}.")
         super().__init__(*args, **kwargs)
+        self.exchange = exchange
         if self.amsgrad:
             raise ValueError("amsgrad must be False: the fused kernel has none; got True. Use keras.optimizers.AdamW.")
         self.not_decayed = tuple(not_decayed)
@@ -64,7 +71,7 @@ class FusedAdam(keras.optimizers.AdamW):
             self.exclude_from_weight_decay(var_names=list(self.not_decayed))
 
     def get_config(self):
-        return {**super().get_config(), "not_decayed": self.not_decayed}
+        return {**super().get_config(), "not_decayed": self.not_decayed, "exchange": self.exchange}
 
     def adam_step(self, resource: tf.Variable, index: int, gradient, learning_rate, epsilon) -> None:
         """One pass over a gradient and its moments: resource -= learning_rate * Adam's step.
@@ -145,6 +152,7 @@ def adamw(
     clip_norm: float | None = 1.0,
     power: float = 1.0,
     factors: Mapping[str, float] | None = None,
+    exchange: str = "float32",
 ) -> AdamW:
     """The optimizer of BERT (Devlin et al. 2019, appendix A.2 and A.3).
 
@@ -156,6 +164,7 @@ def adamw(
         clip_norm: largest norm of all gradients together; None for any.
         power: of the fall, see `WarmupPolynomialDecay`.
         factors: see `AdamW`; `kbert.freezing.layer_rates` makes those of layer-wise rates.
+        exchange: see `FusedAdam`.
     """
     return AdamW(
         scheduled(learning_rate, total_steps, warmup, power),
@@ -164,6 +173,7 @@ def adamw(
         epsilon=1e-6,
         not_decayed=NOT_DECAYED,
         factors=factors,
+        exchange=exchange,
     )
 
 

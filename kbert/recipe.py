@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kbert.freezing import Freeze, checked_freeze
 
+EXCHANGES = ("float32", "bfloat16")  # numbers in which replicas tell each other gradients
 HEAD_TIMES = 20.0  # a new head's rate over the encoder's while the encoder is not trained as a whole
 
 
@@ -17,6 +18,7 @@ class Recipe:
         warmup: share of all steps over which the rate rises.
         weight_decay: decoupled; none for norms and biases.
         clip_norm: largest norm of all gradients together.
+        exchange: numbers in which replicas tell each other gradients, "float32" or "bfloat16".
         best: which figure of the dev set decides the best epoch, highest first: one of the model's `figures`; None for
             the first of them.
         freeze: what keeps its weights: None for nothing, "all" for the whole encoder (a head on fixed features),
@@ -43,6 +45,7 @@ class Recipe:
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip_norm: float = 1.0
+    exchange: str = "float32"
     best: str | None = None
     freeze: Freeze = None
     stages: tuple[int, int] = (0, 0)
@@ -61,6 +64,8 @@ class Recipe:
             raise ValueError(f"learning_rate is above 0; got {self.learning_rate}.")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps, from 0 to below 1; got {self.warmup}.")
+        if self.exchange not in EXCHANGES:
+            raise ValueError(f"exchange is one of {', '.join(EXCHANGES)}; got {self.exchange!r}.")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay is 0 or more; got {self.weight_decay}.")
         object.__setattr__(self, "freeze", checked_freeze(self.freeze))

@@ -187,7 +187,10 @@ def _apply(self, original, gradients, variables):
     if context is None:
         return original(self, gradients, variables)
     # Whole tables: rows of a table are as many as a replica's tokens, and collectives exchange equal shapes alone.
-    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(one) for one in gradients])
+    gradients = [tf.convert_to_tensor(one) for one in gradients]
+    sent = [tf.cast(one, getattr(self, "exchange", one.dtype)) for one in gradients]
+    sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sent)
+    gradients = [tf.cast(total, one.dtype) for total, one in zip(sums, gradients, strict=True)]
     if not (self.gradient_accumulation_steps or (self.use_ema and self.ema_overwrite_frequency)):
         return original(self, gradients, variables)
 

@@ -131,7 +131,7 @@ def _compile(model: keras.Model, recipe: Recipe, stage: Stage, steps: int) -> No
     total = steps * (stage.end - stage.begin)
     rates = (recipe.learning_rate, total, recipe.warmup, recipe.weight_decay, recipe.clip_norm)
     loss = {"loss": model.smoothed_loss(recipe.label_smoothing)} if recipe.label_smoothing else {}
-    model.compile(adamw(*rates, factors=factors), **loss)
+    model.compile(adamw(*rates, factors=factors, exchange=recipe.exchange), **loss)
     model.optimizer.build(model.trainable_variables)
 
 

@@ -142,6 +142,9 @@ CASES = {
     ),
     "classify, scaled losses": lambda: classifier(lossscaled()),
     "classify, bfloat16": lambda: classifier(dtype="mixed_bfloat16"),
+    "classify, gradients told in bfloat16": lambda: classifier(
+        kbert.adamw(1e-2, total_steps=STEPS, clip_norm=0.3, exchange="bfloat16")
+    ),
     "tag": tagger,
     "tag by a CRF": lambda: tagger(crf=True),
     "embed": embedder,

@@ -10,7 +10,7 @@ import typer
 from kbert.cli import data_options as options
 from kbert.cli.output import Json, existing, show
 from kbert.cli.shard_options import DataService, Shards, Sharing, lost_service_ends
-from kbert.cli.strategy_options import Strategy, training_under
+from kbert.cli.strategy_options import Exchange, Strategy, training_under
 
 Option = typer.Option
 Size = Literal["tiny", "mini", "small", "medium", "base", "large"]
@@ -88,6 +88,7 @@ def pretrain(
     ] = None,
     spike: Annotated[float, Option(help="Stop at a loss over this multiple of the median before it; 0: never.")] = 2.0,
     strategy: Strategy = "auto",
+    exchange: Exchange = "float32",
     shards: Shards = "batch",
     data_service: DataService = None,
     seed: options.Seed = 0,
@@ -146,6 +147,7 @@ def pretrain(
         warmup,
         weight_decay,
         power=power,
+        exchange=exchange,
         accumulate=accumulate,
         checkpoint_steps=checkpoint_steps,
         checkpoint_minutes=checkpoint_minutes or None,

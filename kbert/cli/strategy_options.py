@@ -17,6 +17,10 @@ Strategy = Annotated[
         "auto: several workers or GPUs where there are, else one.",
     ),
 ]
+Exchange = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(help="Numbers in which replicas tell each other gradients; bfloat16 is half the bytes, three digits."),
+]
 RETRY = 138  # an exit code that Kubeflow reads as one to try again; below 128 it would give up
 
 

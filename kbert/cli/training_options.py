@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from kbert.cli.strategy_options import Exchange
+
 if TYPE_CHECKING:
     from kbert.recipe import Recipe
 
@@ -18,6 +20,7 @@ class TrainingOptions:
     learning_rate: Annotated[float, Option(help="The highest, after the warm-up.")] = 5e-5
     warmup: Annotated[float, Option(help="Share of the steps over which the rate rises.")] = 0.1
     weight_decay: Annotated[float, Option(help="Decoupled; none for norms and biases.")] = 0.01
+    exchange: Exchange = "float32"
     best: Annotated[
         str | None,
         Option(help="Figure of the dev set that decides the best epoch, e.g. macro_f1; else the task's first."),

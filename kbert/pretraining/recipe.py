@@ -6,6 +6,7 @@ import keras
 
 from kbert.lamb import lamb, usual_rate
 from kbert.optimizer import adamw
+from kbert.recipe import EXCHANGES
 
 OPTIMIZERS = ("adamw", "lamb")
 BERT_RATE = 1e-4  # Devlin et al. 2019, appendix A.2
@@ -42,6 +43,7 @@ class PretrainingRecipe:
         weight_decay: decoupled; none for norms and biases.
         clip_norm: largest norm of all gradients together.
         power: of the fall of the rate, see `WarmupPolynomialDecay`.
+        exchange: numbers in which replicas tell each other gradients, "float32" or "bfloat16".
         accumulate: parts that a batch is computed in, one after another; divides every batch size.
         checkpoint_steps: a checkpoint every so many steps; None for none.
         checkpoint_minutes: and every so many minutes; None for none. There is one at the end of a phase in any case.
@@ -58,6 +60,7 @@ class PretrainingRecipe:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     power: float = 1.0
+    exchange: str = "float32"
     accumulate: int = 1
     checkpoint_steps: int | None = None
     checkpoint_minutes: float | None = 10.0
@@ -71,6 +74,8 @@ class PretrainingRecipe:
             raise ValueError("phases is one Phase or more; got none.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is one of {', '.join(OPTIMIZERS)}; got {self.optimizer!r}.")
+        if self.exchange not in EXCHANGES:
+            raise ValueError(f"exchange is one of {', '.join(EXCHANGES)}; got {self.exchange!r}.")
         for name in ("learning_rate", "checkpoint_minutes", "clip_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} is above 0; got {getattr(self, name)}.")
@@ -102,4 +107,5 @@ class PretrainingRecipe:
     def make_optimizer(self) -> keras.optimizers.Optimizer:
         """The optimizer with its schedule over all steps."""
         make = {"adamw": adamw, "lamb": lamb}[self.optimizer]
-        return make(self.rate, self.steps, self.warmup, self.weight_decay, self.clip_norm, self.power)
+        numbers = (self.rate, self.steps, self.warmup, self.weight_decay, self.clip_norm, self.power)
+        return make(*numbers, exchange=self.exchange)
