@@ -167,7 +167,7 @@ def test_the_page_has_a_place_for_every_section(results):
     "name",
     [
         *("__init__", "texts", "worker", "peers_torch", "peers_onnx", "peers_keras_hub", "squad", "answering_torch"),
-        *("classifying_texts", "classifying_torch", "fitting_torch", "tagging_torch"),
+        *("classifying_texts", "classifying_torch", "fitting_torch", "tagging_torch", "stages"),
     ],
 )
 def test_what_peers_run_imports_nothing_heavy_at_its_top(name):
@@ -175,7 +175,7 @@ def test_what_peers_run_imports_nothing_heavy_at_its_top(name):
     plain = [alias.name for node in body if isinstance(node, ast.Import) for alias in node.names]
     plain += [node.module for node in body if isinstance(node, ast.ImportFrom)]
     ours = {"benchmarks.texts", "benchmarks.worker", "benchmarks.squad", "benchmarks.fitting_torch"}
-    ours |= {"benchmarks.classifying_texts"}
+    ours |= {"benchmarks.classifying_texts", "benchmarks.stages"}
     assert {found for found in plain if found not in ours} <= set(sys.stdlib_module_names) | {"collections.abc"}
 
 
