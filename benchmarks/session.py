@@ -22,9 +22,6 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": str(THREADS),
     "RAYON_NUM_THREADS": str(THREADS),
     "HF_HUB_OFFLINE": "1",
-    # Else glibc gives large blocks back to the system and takes them again in each step: a third of PyTorch's time.
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
 }
 VERSIONS = """
 import importlib.metadata, json, sys
