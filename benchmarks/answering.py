@@ -43,7 +43,8 @@ def learn(job: Job, seed: int) -> Found:
     test = read_question_answering(paths["test"])
     said = {answer.id: answer.said.text for answer in answer_questions(model, test, **SIZES)}
     count = EPOCHS * len(read_question_answering(paths["train"]))
-    return {**squad_scores(test.gold, said), "seconds": spent.wall, "questions": count}
+    scores = squad_scores(test.gold, said)
+    return {**scores, "seconds": spent.wall, "cpu_seconds": spent.cpu, "questions": count}
 
 
 def written(part: dict, name: str, job: Job) -> Path:

@@ -196,8 +196,8 @@ def task(name: str, job: Job, part: str) -> None:
     place = Place(name, job)
     found = stage(place.folder, f"{part}-{job.seed}", lambda: learn_task(place, job, part))
     told = note(found, f"seed {job.seed}")
-    say("dev accuracy", 100 * found["accuracy"], "%", note=told)
-    say("time of the task", found["seconds"], "s", note=told)
+    say("dev accuracy", 100 * found["accuracy"], "%", note=told, peak_mb=found.get("peak_mb"))
+    say("time of the task", found["seconds"], "s", note=told, peak_mb=found.get("peak_mb"))
 
 
 def learn_task(place: Place, job: Job, part: str) -> Found:

@@ -56,8 +56,9 @@ def folder_of(job: Job) -> Path:
 
 def tell(found: Found, seed: int) -> None:
     """Prints the figures of a run."""
-    told = note(found, f"seed {seed}")
-    say("test F1", found["f1"] * 100, "%", note=told)
-    say("test exact match", found["exact"] * 100, "%", note=told)
-    say("time of 3 epochs", found["seconds"], "s", note=told)
-    say("questions", found["questions"] / found["seconds"], "questions/s", note=told)
+    said = {"note": note(found, f"seed {seed}"), "peak_mb": found.get("peak_mb")}
+    cpu, count = found.get("cpu_seconds"), found["questions"]
+    say("test F1", found["f1"] * 100, "%", **said)
+    say("test exact match", found["exact"] * 100, "%", **said)
+    say("time of 3 epochs", found["seconds"], "s", cpu and 1e3 * cpu, **said)
+    say("questions", count / found["seconds"], "questions/s", cpu and 1e3 * cpu / count, **said)

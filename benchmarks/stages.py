@@ -20,12 +20,14 @@ def stage(folder: Path, name: str, make: Callable[[], Found]) -> Found:
     Args:
         folder: of the benchmark's stages; everything that changes a result must be in its name.
         name: of the stage.
-        make: gives a JSON-able dict.
+        make: gives a JSON-able dict; where it does not say so itself, the most memory of this process is added to it,
+            "peak_mb".
     """
     path = folder / f"{name}.json"
     if path.is_file():
         return {**json.loads(path.read_text("utf-8")), "kept": True}
     found = make()
+    found.setdefault("peak_mb", megabytes(resource.getrusage(resource.RUSAGE_SELF)))
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(json.dumps(found), "utf-8")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 BATCH, LINES, MAX_LENGTH = 32, 1024, 128  # texts of a batch; lines of a batch of books; tokens of a text, at most
 LEARNING_RATE = 5e-5
@@ -166,7 +166,12 @@ def median_lap(call: Callable[[], Any], times: int) -> Lap:
 
 
 def say(
-    figure: str, value: float, unit: str, cpu_ms: float | None = None, note: str = "", peak_mb: float | None = None
+    figure: str,
+    value: float,
+    unit: str,
+    cpu_ms: float | None = None,
+    note: str = "",
+    peak_mb: float | Literal["own"] | None = "own",
 ) -> None:
     """Prints a figure as a line of JSON.
 
@@ -175,10 +180,10 @@ def say(
         value: in `unit`; a unit that ends in "/s" or is "%" is better when larger, any other when smaller.
         cpu_ms: milliseconds of all threads for one unit of the work, which a busy machine changes less than the wall.
         note: what a reader must know to compare it.
-        peak_mb: most memory held, in million bytes; by default by this process until now.
+        peak_mb: most memory held, in million bytes: by this process until now, or a number, or None where not known.
     """
     line = {"figure": figure, "value": value, "unit": unit, "cpu_ms": cpu_ms, "note": note}
-    peak = megabytes(resource.getrusage(resource.RUSAGE_SELF)) if peak_mb is None else peak_mb
+    peak = megabytes(resource.getrusage(resource.RUSAGE_SELF)) if peak_mb == "own" else peak_mb
     print(json.dumps(line | {"peak_mb": peak}), flush=True)
 
 

@@ -55,8 +55,8 @@ class FusedAdam(keras.optimizers.AdamW):
     Args:
         not_decayed: names of the weights that do not decay, e.g. ("bias",). Kept in the config, as what is given to
             `exclude_from_weight_decay` is not.
-        exchange: the numbers in which replicas tell each other their gradients: "float32", or "bfloat16", half the
-            bytes and three digits. One device exchanges nothing.
+        exchange: the numbers in which replicas tell each other their gradients: "float32", as they are; or "bfloat16",
+            half the bytes and three digits. One device exchanges nothing.
     """
 
     def __init__(self, *args, not_decayed: Sequence[str] = (), exchange: str = "float32", **kwargs):

@@ -104,7 +104,7 @@ def _make_function(self, original, step_function):
 
     @compiled
     def one_step(data):
-        logs = strategy.run(_logs, args=(self, step_function, data))
+        logs = strategy.run(lambda part: _logs(self, step_function(part)), args=(data,))
         return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], logs)
 
     def function(iterator):
@@ -119,36 +119,42 @@ def _make_function(self, original, step_function):
     return function
 
 
-def _logs(model, step_function, data):
-    """A replica's step, and what it gives of all replicas: metrics as they stand, anything else by its mean.
+def _logs(model, outputs):
+    """What a step gave, of all replicas, as each of them calls it: metrics as they stand, anything else by its mean.
 
     All sums are one exchange, where reading each variable of each metric would be an exchange of its own.
     """
-    outputs = step_function(data)
     context = tf.distribute.get_replica_context()
-    is_first = tf.cast(context.replica_id_in_sync_group == 0, tf.float32)
-    shares = {"sum": 1.0, "mean": 1 / context.num_replicas_in_sync}
+    is_first = tf.equal(context.replica_id_in_sync_group, 0)
     variables = [variable for metric in model.metrics for variable in metric.variables]
-    if not isinstance(outputs, dict):
-        return _all_sum([outputs], [shares["mean"]])[0]
-    known = model.get_metrics_result()
-    names = [name for name in outputs if name not in known]
-    values = [*(variable.value for variable in variables), *(outputs[name] for name in names)]
-    factors = [shares.get(variable.aggregation, is_first) for variable in variables] + [shares["mean"]] * len(names)
-    sums = _all_sum([tf.convert_to_tensor(value) for value in values], factors)
-    with keras.StatelessScope(list(zip(variables, sums, strict=False))):
+    values = [tf.convert_to_tensor(variable.value) for variable in variables]
+    own = [  # what does not add up is the first replica's
+        value if variable.aggregation in ("sum", "mean") else tf.where(is_first, value, tf.zeros_like(value))
+        for variable, value in zip(variables, values, strict=True)
+    ]
+    known = set(model.get_metrics_result())
+    given = [(path[-1] if path else None, value) for path, value in keras.tree.flatten_with_path(outputs)]
+    sums = _all_sum([*own, *(tf.convert_to_tensor(value) for name, value in given if name not in known)])
+    replicas = context.num_replicas_in_sync
+    means = [total / replicas if total.dtype.is_floating else total // replicas for total in sums]
+    count = len(variables)
+    totals = [
+        means[place] if variable.aggregation == "mean" else sums[place] for place, variable in enumerate(variables)
+    ]
+    with keras.StatelessScope(list(zip(variables, totals, strict=True))):
         metrics = model.get_metrics_result()
-    return {**metrics, **dict(zip(names, sums[len(variables) :], strict=True))}
+    others = iter(means[count:])
+    return keras.tree.pack_sequence_as(outputs, [metrics[name] if name in known else next(others) for name, _ in given])
 
 
-def _all_sum(values, factors):
-    """Sums over all replicas of tensors times factors, an exchange for each type of numbers."""
+def _all_sum(values):
+    """Sums of tensors over all replicas, an exchange for each type of numbers."""
     sums, context = {}, tf.distribute.get_replica_context()
-    for dtype in {value.dtype for value in values}:
+    for dtype in dict.fromkeys(value.dtype for value in values):
         places = [place for place, value in enumerate(values) if value.dtype == dtype]
-        flat = [tf.reshape(values[place] * tf.cast(factors[place], dtype), [-1]) for place in places]
-        sizes = [tf.size(value) for value in flat]
-        parts = tf.split(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat(flat, 0)), sizes)
+        flat = tf.concat([tf.reshape(values[place], [-1]) for place in places], 0)
+        sizes = [tf.size(values[place]) for place in places]
+        parts = tf.split(context.all_reduce(tf.distribute.ReduceOp.SUM, flat), sizes)
         sums |= {place: tf.reshape(part, tf.shape(values[place])) for place, part in zip(places, parts, strict=True)}
     return [sums[place] for place in range(len(values))]
 
@@ -188,7 +194,8 @@ def _apply(self, original, gradients, variables):
         return original(self, gradients, variables)
     # Whole tables: rows of a table are as many as a replica's tokens, and collectives exchange equal shapes alone.
     gradients = [tf.convert_to_tensor(one) for one in gradients]
-    sent = [tf.cast(one, getattr(self, "exchange", one.dtype)) for one in gradients]
+    narrow = getattr(self, "exchange", None) == "bfloat16"
+    sent = [tf.cast(one, tf.bfloat16) if narrow else one for one in gradients]
     sums = context.all_reduce(tf.distribute.ReduceOp.SUM, sent)
     gradients = [tf.cast(total, one.dtype) for total, one in zip(sums, gradients, strict=True)]
     if not (self.gradient_accumulation_steps or (self.use_ema and self.ema_overwrite_frequency)):

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 import export
 from export.saved_model import serving_of
-from export.tflite import writing
 from export.tflite.sequences import Decoder
 from kbert.config import BertConfig
 from kbert.tasks.classify import Classifier
@@ -112,19 +111,26 @@ def test_coarser_numbers_answer_nearly_alike(precision, tiny_vocabulary, tmp_pat
     assert not np.array_equal(said, right)  # it is another precision
 
 
-def test_scales_of_matrices_are_written_once_for_all_signatures(tiny_vocabulary, tmp_path, monkeypatch):
-    sizes, share = [], writing.share
+def test_equal_scales_and_the_table_of_positions_are_written_once(tiny_vocabulary, tmp_path):
+    from ai_edge_litert import schema_py_generated as schema
 
-    def shared(content):
-        sizes.extend([len(content), len(share(content)), len(share(share(content)))])
-        return share(content)
-
-    monkeypatch.setattr(writing, "share", shared)
     model = made(Classifier, tiny_vocabulary, width=48, labels=["no", "yes"])  # no matrix below 1,024 is quantized
-    export.tflite(model, tmp_path / "model.tflite", lengths=[8, LENGTH], precision="int8")  # answers as the model
-    scales = 2 * (4 * 48 + 94 + 48)  # of the matrices of two layers
-    assert sizes[0] - sizes[1] > 3 * scales * 12 * 0.9  # three signatures of four repeat them, 12 bytes each
-    assert sizes[2] == sizes[1]
+    file = export.tflite(model, tmp_path / "model.tflite", lengths=[8, LENGTH], precision="int8")
+    content = np.frombuffer(file.read_bytes(), np.uint8)
+    read = schema.Model.GetRootAs(content, 0)
+    graphs = [read.Subgraphs(number) for number in range(read.SubgraphsLength())]
+    tensors = [graph.Tensors(number) for graph in graphs for number in range(graph.TensorsLength())]
+    told = [one.Quantization() for one in tensors if one.Quantization() and one.Quantization().ScaleLength() > 1]
+    for values in ([one.ScaleAsNumpy() for one in told], [one.ZeroPointAsNumpy() for one in told]):
+        places = {(one.tobytes(), one.__array_interface__["data"][0]) for one in values}
+        assert len(values) > len(places) == len({numbers for numbers, _ in places}) > 1
+    shapes = [tuple(one.ShapeAsNumpy()) for one in tensors if read.Buffers(one.Buffer()).DataLength()]
+    tables = {
+        one.Buffer()
+        for one in tensors
+        if tuple(one.ShapeAsNumpy()) == (LENGTH, 48) and one.Type() == schema.TensorType.INT8
+    }
+    assert (8, 48) not in shapes and len(tables) == 1
 
 
 def test_a_chooser_has_no_such_form(tiny_vocabulary, tmp_path):

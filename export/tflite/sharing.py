@@ -4,6 +4,8 @@ TFLite's converter keeps the weights of all signatures once, but writes the scal
 and their zero points, in every signature again: with several lengths that is megabytes.
 """
 
+import hashlib
+
 import flatbuffers
 
 MODEL_IDENTIFIER = b"TFL3"  # of TFLite's schema
@@ -12,10 +14,16 @@ ALIGNMENT = 16  # of tensors' bytes, as the schema has it; flatbuffers' Python d
 
 
 def share(content: bytes) -> bytes:
-    """The same TFLite file; a reader of flatbuffers sees no difference but the names."""
+    """The same model as another TFLite file, without the names of inner tensors and without buffers that nobody reads.
+
+    Raises:
+        ValueError: a file of over 2 GB, whose weights lie behind it.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
+    if any(buffer.offset > 1 for buffer in model.buffers):
+        raise ValueError("A TFLite file has 2 GB at most; got weights behind it. Take fewer bits: precision int8.")
     for graph in model.subgraphs:
         seen = {*graph.inputs, *graph.outputs}
         for place, tensor in enumerate(graph.tensors):
@@ -31,10 +39,12 @@ def share(content: bytes) -> bytes:
 def keep_used_buffers(model) -> None:
     """Leaves out the buffers that nothing refers to, and numbers the others anew."""
     named = [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *(model.metadata or ())]
-    used = sorted({NO_DATA, *(one.buffer for one in named)})
+    listed = [] if model.metadataBuffer is None else list(model.metadataBuffer)
+    used = sorted({NO_DATA, *listed, *(one.buffer for one in named)})
     numbers = {old: new for new, old in enumerate(used)}
     for one in named:
         one.buffer = numbers[one.buffer]
+    model.metadataBuffer = [numbers[old] for old in listed] or None
     model.buffers = [model.buffers[old] for old in used]
 
 
@@ -46,7 +56,7 @@ class SharingBuilder(flatbuffers.Builder):
         self._vectors: dict[tuple[str, bytes], int] = {}
 
     def CreateNumpyVector(self, x):  # noqa: N802 - flatbuffers' name
-        key = (x.dtype.str, x.tobytes())
+        key = (x.dtype.str, hashlib.sha256(x.tobytes()).digest())
         if key not in self._vectors:
             self._vectors[key] = super().CreateNumpyVector(x)
         return self._vectors[key]
