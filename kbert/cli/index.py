@@ -2,23 +2,26 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
+from kbert.cli.window_options import WindowOptions
 
 Option = typer.Option
 
 
+@grouped
 def index(
+    *,
     input: Annotated[Path, Option(help="Texts: .txt (one a line), .tsv, .csv, .jsonl, also .gz and .xz.")],
     out: Annotated[Path, Option(help="Folder of the index; new or empty.")],
+    long_texts: WindowOptions,
     model: Annotated[str, Option(help="A preset, or a RUN of --task embed.")] = "minilm-l6",
     text_column: Annotated[str | None, Option(help="Column of the text; sentence if not named.")] = None,
     max_length: Annotated[int | None, Option(min=3, help="Most tokens of a text; else the model's own.")] = None,
-    window: Annotated[int | None, Option(min=1, help="Slide over longer texts, so many tokens at a time.")] = None,
-    merge: Annotated[Literal["mean", "max"], Option(help="Of the vectors of a long text's windows.")] = "mean",
     batch_size: Annotated[int, Option(min=1, help="Texts at once.")] = 32,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +43,7 @@ def index(
     if texts.pairs is not None:
         raise ValueError(f"An index is of single texts; {input} has pairs. Name one: --text-column {texts.columns[0]}.")
     with bar(len(texts), "texts", shown=sys.stderr.isatty()) as advance:
-        seen = {"max_length": max_length, "window": window, "merge": merge}
-        about = write_index(out, texts.texts, model, **seen, batch_size=batch_size, advance=advance)
+        sizes = {"max_length": max_length, "batch_size": batch_size}
+        about = write_index(out, texts.texts, model, **sizes, **vars(long_texts), advance=advance)
     about = {"index": str(out), **about}
     show(about, [f"{out}: {about['texts']} texts, vectors of {about['width']} numbers by {model}"], as_json)

@@ -12,11 +12,11 @@ class WindowOptions:
 
     Args:
         window: tokens from the start of one window to the next; None cuts.
-        merge: how the scores of a text's windows become the text's.
+        merge: how the scores or vectors of a text's windows become the text's.
     """
 
     window: Annotated[
         int | None,
         typer.Option(min=1, help="Slide over long texts, so many tokens at a time; else they are cut."),
     ] = None
-    merge: Annotated[Literal["mean", "max"], typer.Option(help="Of the scores of a long text's windows.")] = "mean"
+    merge: Annotated[Literal["mean", "max"], typer.Option(help="Of what a long text's windows say.")] = "mean"
