@@ -21,6 +21,7 @@ from tensorflow_text.core.pybinds import pywrap_fast_wordpiece_tokenizer_model_b
 from pipelines.agreement import ASCII, find_agreement, fused_normalizer
 from pipelines.normalize import Normalizer, Rules, Words
 from pipelines.vocab import CLS, MASK, PAD, SEP, UNK, check_vocabulary, read_vocabulary, wrong_pairing
+from pipelines.wordpiece_model import compact
 
 SUFFIX = "##"
 UNLIMITED = 1 << 30  # bytes of a word
@@ -234,7 +235,7 @@ def build_tokenizer(vocabulary: Sequence[str], max_bytes_per_word: int, split: b
     # A token with white space in it (the Chinese vocabulary has U+2028) is no word, but the model finds it: hide it
     # behind a control character, which no road lets through.
     tokens = [token if token.split() == [token] else f"\x01{line}" for line, token in enumerate(vocabulary)]
-    model = model_builder.build_fast_wordpiece_model(tokens, max_bytes_per_word, SUFFIX, UNK, not split, False)
+    model = compact(model_builder.build_fast_wordpiece_model(tokens, max_bytes_per_word, SUFFIX, UNK, not split, False))
     # The class makes a list of Python integers out of bytes, which takes longer than to build the model.
     return tf_text.FastWordpieceTokenizer(
         model_buffer=tf.constant(np.frombuffer(model, np.uint8)), token_out_type=tf.int32

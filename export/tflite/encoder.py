@@ -3,8 +3,8 @@
 B batch, T tokens (known before, unlike B), D width, H heads, K = D / H width of a head.
 
 Differences to what Keras traces: query, key and value are three products, since a device splits one tensor of five
-axes slowly, and the query's is scaled before; GELU is one operation; the position table ends at the greatest T; the
-tables of tokens and positions may be held in fewer bits (`Precision`).
+axes slowly, and the query's is scaled before; GELU is one operation; the position table ends at the greatest T, and
+the token table lacks what no text becomes; both may be held in fewer bits (`Precision`).
 """
 
 import math
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from export.tflite.reachable import KeptRows
 from kbert.config import BertConfig
 from kbert.layout import BLOCKED, Padded
 
@@ -78,12 +79,21 @@ class DeviceEncoder(tf.Module):
         weights: kbert's name of a weight -> its values.
         precision: see there.
         positions: the greatest T.
+        rows: the token table's.
     """
 
-    def __init__(self, config: BertConfig, weights: Mapping[str, np.ndarray], precision: Precision, positions: int):
+    def __init__(
+        self,
+        config: BertConfig,
+        weights: Mapping[str, np.ndarray],
+        precision: Precision,
+        positions: int,
+        rows: KeptRows,
+    ):
         super().__init__()
         self.config, self.blocked = config, precision.blocked
-        self.token = precision.table(weights["embeddings/token"])
+        self.rows = rows
+        self.token = precision.table(weights["embeddings/token"][rows.kept])
         self.position = precision.table(weights["embeddings/position"][:positions])
         self.segment = weights["embeddings/segment"]
         self.norms = {name: values for name, values in weights.items() if name.endswith(("/gamma", "/beta"))}
@@ -119,7 +129,7 @@ class DeviceEncoder(tf.Module):
         flat_ids, flat_types = (tf.reshape(part, [-1]) for part in (ids, types))
         # Of every token, which a graph cannot know before: so all lengths of a file read one table.
         places = tf.math.floormod(tf.range(tf.size(flat_ids)), length)
-        x = self.token(flat_ids) + self.position(places) + tf.gather(tf.constant(self.segment), flat_types)
+        x = self.token(self.rows(flat_ids)) + self.position(places) + tf.gather(tf.constant(self.segment), flat_types)
         return self._norm(x, "embeddings/norm")  # [B * T, D]
 
     def _block(self, x, name, bias):

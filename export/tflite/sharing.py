@@ -21,7 +21,11 @@ def share(content: bytes) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model, known = schema.ModelT.InitFromPackedBuf(content, 0), {}
+
+    def once(one):
+        return known.setdefault(told(one), Once(one))
+
     if any(buffer.offset > 1 for buffer in model.buffers):
         raise ValueError("A TFLite file has 2 GB at most; got weights behind it. Take fewer bits: precision int8.")
     for graph in model.subgraphs:
@@ -30,10 +34,33 @@ def share(content: bytes) -> bytes:
             tensor.name = tensor.name if place in seen else None
             if model.buffers[tensor.buffer].data is None:
                 tensor.buffer = NO_DATA
+            if tensor.quantization is not None:
+                tensor.quantization = once(tensor.quantization)
+        for operator in graph.operators:
+            if operator.builtinOptions is not None:
+                operator.builtinOptions = once(operator.builtinOptions)
     keep_used_buffers(model)
     builder = SharingBuilder(len(content))
     builder.Finish(model.Pack(builder), MODEL_IDENTIFIER)
     return bytes(builder.Output())
+
+
+class Once:
+    """An object of the schema that is written once, for all that have an equal one."""
+
+    def __init__(self, one):
+        self._one, self._place = one, None
+
+    def Pack(self, builder):  # noqa: N802 - flatbuffers' name
+        if self._place is None:
+            self._place = self._one.Pack(builder)
+        return self._place
+
+
+def told(one) -> tuple:
+    """All that an object of plain numbers and vectors says."""
+    values = vars(one).items()
+    return (type(one), *((name, bytes(value) if hasattr(value, "tobytes") else str(value)) for name, value in values))
 
 
 def keep_used_buffers(model) -> None:

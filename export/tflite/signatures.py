@@ -11,6 +11,7 @@ import tensorflow as tf
 from export.serving import ID_TENSORS
 from export.tflite.conversion import traced
 from export.tflite.encoder import DeviceEncoder, Precision
+from export.tflite.reachable import KeptRows
 from export.tflite.rows import DeviceTokenizer
 from export.tflite.tasks import DeviceTask
 from kbert.lora import merged_weights
@@ -68,10 +69,8 @@ def in_numbers(answers: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 @contextlib.contextmanager
-def on_device(model: keras.Model, precision: Precision, positions: int) -> Iterator[DeviceEncoder]:
-    """While the block runs, graphs of the model have a device's encoder for rows of up to `positions` tokens, and its
-    head's weights as constants.
-    """
+def on_device(model: keras.Model, precision: Precision, positions: int, rows: KeptRows) -> Iterator[DeviceEncoder]:
+    """While the block runs, graphs of the model have a `DeviceEncoder`, and its head's weights as constants."""
     arrays = {name: np.asarray(keras.ops.convert_to_tensor(weight)) for name, weight in merged_weights(model).items()}
     own = {weight.path for weight in model.encoder.weights}
     heads = [
@@ -79,7 +78,7 @@ def on_device(model: keras.Model, precision: Precision, positions: int) -> Itera
         for weight in model.weights
         if weight.path in arrays and (weight.path not in own or "pooler/" in weight.path)
     ]
-    encoder = DeviceEncoder(model.encoder.config, arrays, precision, positions)
+    encoder = DeviceEncoder(model.encoder.config, arrays, precision, positions, rows)
     model.encoder.encode_layers = encoder
     try:
         with keras.StatelessScope([(weight, tf.constant(arrays[weight.path])) for weight in heads]):

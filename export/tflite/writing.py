@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from export.litert_files import ABOUT, with_files
 from export.tflite import metadata
@@ -13,7 +14,8 @@ from export.tflite.calibration import examples_of, rows_of
 from export.tflite.conversion import convert
 from export.tflite.parity import check_parity
 from export.tflite.precisions import PRECISIONS, Numbers
-from export.tflite.rows import DeviceTokenizer
+from export.tflite.reachable import KeptRows, reachable
+from export.tflite.rows import DeviceTokenizer, ExactTokenizer
 from export.tflite.sharing import share
 from export.tflite.signatures import id_signatures, named, on_device, text_signatures
 from export.tflite.tasks import TASKS, DeviceTask
@@ -94,7 +96,7 @@ def checked_content(
 ) -> bytes:
     """The bytes of a TFLite file that answers as its model; the arguments are those of `tflite`."""
     tokenizer = DeviceTokenizer(wordpiece) if input == "text" else None
-    with on_device(task.model, numbers.encoder, max(lengths)) as encoder:
+    with on_device(task.model, numbers.encoder, max(lengths), rows_for(tokenizer, wordpiece)) as encoder:
         if tokenizer is not None:
             signatures = text_signatures(task, tokenizer, lengths)
         else:
@@ -111,6 +113,14 @@ def checked_content(
     seen = rows_of(calibration, task) if numbers.calibrated else ()
     check_parity(content, task, wordpiece, answering, numbers.tolerance, seen)
     return content
+
+
+def rows_for(tokenizer: DeviceTokenizer | None, wordpiece: WordPiece) -> KeptRows:
+    """The rows of the token table that a file has: all where it takes ids, else those of what texts become."""
+    found = np.ones(len(wordpiece.vocabulary), bool)
+    if tokenizer is not None:
+        found = reachable(wordpiece, [tokenizer, ExactTokenizer(wordpiece)])
+    return KeptRows(found, wordpiece.unk_id)
 
 
 def check_free(out: Path, overwrite: bool) -> None:
