@@ -1,6 +1,6 @@
 """TFLite files in LiteRT on two threads, beside the model that they were made of: python -m benchmarks.litert WORK ...
 
-  train     MiniLM on SST-2, 1,000 steps of 32 texts; float32 and int8 files of rows of 16 to 128 tokens
+  train     MiniLM on SST-2, 1,000 steps of 32 texts; float32 and int8 files of rows of 16 to 128 tokens, and of 128
   quality   SST-2 dev: labels and scores of the files next to Keras', where the ids are equal; size and accuracy of int8
   classify  SST-2 dev and test: texts/s in batches, lengths sorted; milliseconds for one text
 
@@ -18,9 +18,9 @@ STEPS = 1000
 PRECISIONS = ("float32", "int8")
 
 
-def file_of(scratch: Path, dtype: str) -> Path:
-    """Where `train` writes the file of a precision."""
-    return scratch / f"sst2-{dtype}.tflite"
+def file_of(scratch: Path, dtype: str, lengths: tuple[int, ...] = LENGTHS) -> Path:
+    """Where `train` writes the file of a precision and of some lengths."""
+    return scratch / f"sst2-{dtype}-{len(lengths)}.tflite"
 
 
 def preset_of(scratch: Path) -> Path:
@@ -45,8 +45,9 @@ def train(job: Job) -> None:
     model.fit(batches, steps_per_epoch=steps, verbose=0)
     save_model(preset_of(job.scratch), model, overwrite=True)
     for precision in PRECISIONS:
-        file = file_of(job.scratch, precision)
-        export.tflite(model, file, lengths=LENGTHS, precision=precision, overwrite=True)
+        for lengths in (LENGTHS, LENGTHS[-1:]):
+            file = file_of(job.scratch, precision, lengths)
+            export.tflite(model, file, lengths=lengths, precision=precision, overwrite=True)
 
 
 def quality(job: Job) -> None:
@@ -74,7 +75,9 @@ def quality(job: Job) -> None:
         equal = (said.argmax(1) == trained.argmax(1))[same]
         say(f"{precision}, equal labels", 100 * equal.mean(), "%")
         say(f"{precision}, largest difference of a score", float(np.abs(said - trained)[same].max()), "")
-        say(f"{precision}, size", file.stat().st_size / 1e6, "MB")
+        alone = file_of(job.scratch, precision, LENGTHS[-1:])
+        say(f"{precision}, size", alone.stat().st_size / 1e6, "MB", note=f"rows of {LENGTHS[-1]} tokens")
+        say(f"{precision}, size with {len(LENGTHS)} lengths", file.stat().st_size / 1e6, "MB")
         accuracy[precision] = np.mean(said.argmax(1) == right)
     for who, share in accuracy.items():
         say(f"dev accuracy, {who}", 100 * share, "%")
