@@ -3,7 +3,7 @@
 A vocabulary has tokens that no text becomes: [unused0] and its kind, which are parted at their brackets, and pieces as
 ##! of characters that are words by themselves. A file that takes text leaves their rows out.
 
-V tokens of the vocabulary, N tokens of a batch, R runs of tokens that are left out.
+V tokens of the vocabulary, N tokens of a batch.
 """
 
 from collections.abc import Sequence
