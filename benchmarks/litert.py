@@ -57,7 +57,7 @@ def quality(job: Job) -> None:
     import export
     import kbert
     import pipelines
-    from export.tflite.checking import check_texts
+    from export.tflite.checking import both_ids
     from kbert.tasks.classify_scores import softmax
 
     dev = read_sst2(job.data, "dev")
@@ -66,7 +66,8 @@ def quality(job: Job) -> None:
     batches, back = pipelines.texts(texts, model.tokenizer_spec, batch_size=BATCH, max_length=MAX_LENGTH)
     model.compile()
     trained = softmax(model.predict(batches, verbose=0)[back])
-    same = [check_texts(model.tokenizer_spec, [text])["differ"] == 0 for text in texts]
+    wordpiece = pipelines.WordPiece.from_spec(model.tokenizer_spec)
+    same = [exact == device for _, exact, device in both_ids(wordpiece, texts)]
     say("texts with equal ids", 100 * np.mean(same), "%", note=f"{len(texts)} texts")
     accuracy = {"Keras": np.mean(trained.argmax(1) == right)}
     for precision in PRECISIONS:

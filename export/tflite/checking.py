@@ -1,6 +1,6 @@
 """On which texts a device's tokenizer gives other ids than the exact one, which training and SavedModels have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -26,19 +26,23 @@ def check_texts(spec: Mapping[str, Any], texts: Sequence[str], show: int = 3) ->
     Raises:
         ValueError: devices cannot tokenize for this model at all.
     """
-    wordpiece = WordPiece.from_spec(spec)
-    device, differ, shown = DeviceTokenizer(wordpiece), 0, []
+    wordpiece, differ, shown = WordPiece.from_spec(spec), 0, []
+    for text, exact, device in both_ids(wordpiece, texts):
+        if exact != device:
+            differ += 1
+            if len(shown) < show:
+                pieces = {"exact": spelled(wordpiece, exact), "device": spelled(wordpiece, device)}
+                shown.append({"text": text[:LONGEST], **pieces})
+    return {"texts": len(texts), "differ": differ, "shown": shown}
+
+
+def both_ids(wordpiece: WordPiece, texts: Sequence[str]) -> Iterator[tuple[str, list[int], list[int]]]:
+    """Each text with its exact ids and a device's."""
+    device = DeviceTokenizer(wordpiece)
     for start in range(0, len(texts), AT_ONCE):
         part = texts[start : start + AT_ONCE]
         lines = tf.constant(list(part))
-        exact = wordpiece.tokenize(lines).to_list()
-        for text, right, found in zip(part, exact, lists(device.split(lines)), strict=True):
-            if right != found:
-                differ += 1
-                if len(shown) < show:
-                    pieces = {"exact": spelled(wordpiece, right), "device": spelled(wordpiece, found)}
-                    shown.append({"text": text[:LONGEST], **pieces})
-    return {"texts": len(texts), "differ": differ, "shown": shown}
+        yield from zip(part, wordpiece.tokenize(lines).to_list(), lists(device.split(lines)), strict=True)
 
 
 def lists(pieces: Pieces) -> list[list[int]]:
