@@ -54,6 +54,8 @@ class LitertRunner:
         if takes_text:
             self._tokenize = interpreter.get_signature_runner("tokenize")
         else:
+            from export.litert_rows import exact_tokenizer  # it needs TensorFlow
+
             self._tokenize = exact_tokenizer(read_file(path, "vocab.txt").removesuffix("\n").split("\n"), self.about)
         self._at_once = None if takes_text else 1  # MediaPipe's files have rows of one text
 
@@ -119,20 +121,3 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
             for part in parts
         ]
     )
-
-
-def exact_tokenizer(vocabulary: Sequence[str], about: Mapping):
-    """Strings -> rows for a file that takes ids: the tokenizer of the training, which needs TensorFlow."""
-    import tensorflow as tf
-
-    from pipelines import WordPiece
-    from pipelines.packing import pack_to_length
-
-    rules = {name: about[name] for name in ("lowercase", "strip_accents", "split_cjk")}
-    wordpiece = WordPiece(vocabulary, rules.pop("lowercase"), **rules)
-
-    def tokenize(**texts):
-        segments = [wordpiece.tokenize(tf.constant(column)) for column in texts.values()]
-        return {name: rows.numpy() for name, rows in pack_to_length(segments, wordpiece, max(about["lengths"])).items()}
-
-    return tokenize

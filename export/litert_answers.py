@@ -24,7 +24,8 @@ def read_classes(said: Arrays, rows: Arrays, texts: Sequence[np.ndarray], about:
 def read_several(said: Arrays, rows: Arrays, texts: Sequence[np.ndarray], about: Mapping[str, Any]) -> dict:
     """`classes`, `scores`, and in `label` all that were chosen."""
     names, separator = about["labels"], about["separator"]
-    chosen = [separator.join(name for name, here in zip(names, row, strict=True) if here) for row in said["chosen"]]
+    here = said["chosen"] if "chosen" in said else said["scores"] >= np.array(about["thresholds"], np.float32)
+    chosen = [separator.join(name for name, is_here in zip(names, row, strict=True) if is_here) for row in here]
     return {"classes": classes(said["scores"], names), "scores": said["scores"], "label": encoded(chosen)}
 
 

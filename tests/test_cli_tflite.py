@@ -39,6 +39,17 @@ def test_a_file_says_what_its_run_says(run, file, texts, capsys):  # noqa: F811
     assert len(said) == len(TEXTS)
 
 
+@pytest.mark.parametrize("words", [["--input", "ids"], ["--precision", "int8-full", "--calibration", "TEXTS"]], ids=str)
+def test_other_kinds_of_files_say_nearly_what_their_run_says(words, run, texts, tmp_path, capsys):  # noqa: F811
+    file = tmp_path / "model.tflite"
+    words = [str(texts) if word == "TEXTS" else word for word in words]
+    assert main(["export", str(run), "--format", "tflite", "--length", "12", "--out", str(file), *words]) == 0
+    capsys.readouterr()
+    for one, other in zip(asked(capsys, file, "--input", texts), asked(capsys, run, "--input", texts), strict=True):
+        assert one["text"] == other["text"]
+        assert one["scores"] == pytest.approx(other["scores"], abs=0.3 if "int8-full" in words else 1.5e-4)
+
+
 def test_litert_runs_a_run(run, texts, capsys):  # noqa: F811
     said, right = asked(capsys, run, "--input", texts, "--engine", "litert"), asked(capsys, run, "--input", texts)
     assert [line["label"] for line in said[:-1]] == [line["label"] for line in right[:-1]]

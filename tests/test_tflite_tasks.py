@@ -13,7 +13,10 @@ import pytest
 import tensorflow as tf
 
 import export
+from export.parity import ParityError
 from export.saved_model import serving_of
+from export.tflite import writing
+from export.tflite.conversion import traced
 from export.tflite.sequences import Decoder
 from kbert.config import BertConfig
 from kbert.tasks.classify import Classifier
@@ -62,8 +65,10 @@ def test_a_file_says_what_the_saved_model_says(task, tiny_vocabulary, tmp_path):
     kind, arguments, settings, columns = ANSWERED[task]
     model = made(kind, tiny_vocabulary, **arguments)
     runner = export.litert_runner(export.tflite(model, tmp_path / "model.tflite", lengths=[LENGTH], **settings))
-    said = runner(*columns)
-    serving = serving_of(model, LENGTH, **settings)
+    assert_equal_answers(runner(*columns), serving_of(model, LENGTH, **settings), columns)
+
+
+def assert_equal_answers(said, serving, columns):
     right = {name: value.numpy() for name, value in serving.serve(*map(tf.constant, columns)).items()}
     assert set(said) == set(right)
     for name, expected in right.items():
@@ -111,6 +116,39 @@ def test_coarser_numbers_answer_nearly_alike(precision, tiny_vocabulary, tmp_pat
     assert not np.array_equal(said, right)  # it is another precision
 
 
+SWAPPED = {"input_mask": "input_type_ids", "input_type_ids": "input_mask"}
+HARM = {  # what a file answers amiss, by the task; "tokenize" harms the rows that it tells
+    "tokenize": ("tag", lambda said: {name: said[SWAPPED.get(name, name)] for name in said}),
+    "names": ("pairs", lambda said: {**said, "label": tf.gather(["no", "yes"], tf.argmin(said["scores"], -1))}),
+    "chosen": ("multilabel", lambda said: {**said, "chosen": ~said["chosen"]}),
+    "places": ("tag", lambda said: {**said, "start": said["end"], "end": said["start"]}),
+    "answers": ("qa", lambda said: {**said, "start": said["end"] + 1, "end": said["start"]}),
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("harm", HARM)
+def test_outputs_that_changed_places_are_found_whatever_the_numbers(
+    harm, precision, tiny_vocabulary, tmp_path, monkeypatch
+):
+    task, worse = HARM[harm]
+    kind, arguments, settings, _ = ANSWERED[task]
+    made_whole = writing.text_signatures
+
+    def harmed(*arguments):
+        signatures = made_whole(*arguments)
+        name = "tokenize" if harm == "tokenize" else "serving_default"
+        whole = signatures[name]
+        strings = whole.structured_input_signature[1]
+        return {**signatures, name: traced(lambda **texts: worse(whole(**texts)), strings)}
+
+    monkeypatch.setattr(writing, "text_signatures", harmed)
+    with pytest.raises(ParityError, match="Nothing was written"):
+        out = tmp_path / "model.tflite"
+        export.tflite(made(kind, tiny_vocabulary, **arguments), out, lengths=[LENGTH], precision=precision, **settings)
+    assert not list(tmp_path.iterdir())
+
+
 def test_equal_scales_and_the_table_of_positions_are_written_once(tiny_vocabulary, tmp_path):
     from ai_edge_litert import schema_py_generated as schema
 
@@ -148,12 +186,15 @@ def opened(kind, path):
     return getattr(text, kind).create_from_options(
         getattr(text, f"{kind}Options")(base_options=BaseOptions(model_asset_path=path)))
 
-texts = json.loads(sys.argv[3])
-classifier, embedder = opened("TextClassifier", sys.argv[1]), opened("TextEmbedder", sys.argv[2])
-found = [classifier.classify(line).classifications[0].categories for line in texts]
-said = [{one.category_name: one.score for one in categories} for categories in found]
+texts = json.loads(sys.argv[4])
+*classifiers, embedder = sys.argv[1:4]
+said = []
+for classifier in classifiers:
+    found = [opened("TextClassifier", classifier).classify(line).classifications[0].categories for line in texts]
+    said.append([{one.category_name: one.score for one in categories} for categories in found])
+embedder = opened("TextEmbedder", embedder)
 vectors = [embedder.embed(line).embeddings[0].embedding.tolist() for line in texts]
-print(json.dumps([said, vectors]))
+print(json.dumps([*said, vectors]))
 """
 
 
@@ -162,20 +203,22 @@ def test_mediapipe_runs_files_that_take_ids(tiny_vocabulary, tmp_path):
     if not python or not Path(python).is_file():
         pytest.skip("KBERT_MEDIAPIPE_PYTHON names no Python with mediapipe")
     labels, texts = ["no", "maybe", "yes"], ["the cat sat on the film .", "Unhappy cats!"]
-    models = made(Classifier, tiny_vocabulary, labels=labels), made(Embedder, tiny_vocabulary)
+    classifiers = [made(kind, tiny_vocabulary, labels=labels) for kind in (Classifier, MultiLabelClassifier)]
+    models = [*classifiers, made(Embedder, tiny_vocabulary)]
     files = [export.tflite(model, tmp_path / f"{model.task}.tflite", lengths=[LENGTH], input="ids") for model in models]
     command = [python, "-c", MEDIAPIPE, *map(str, files), json.dumps(texts)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    said, vectors = json.loads(run.stdout.splitlines()[-1])
+    *said, vectors = json.loads(run.stdout.splitlines()[-1])
     right = [serving_of(model, LENGTH).serve(tf.constant(texts)) for model in models]
-    np.testing.assert_allclose([[one[name] for name in labels] for one in said], right[0]["scores"], atol=1e-5)
-    np.testing.assert_allclose(vectors, right[1]["embedding"], atol=1e-5)
+    for found, answers in zip(said, right[:-1], strict=True):
+        np.testing.assert_allclose([[one[name] for name in labels] for one in found], answers["scores"], atol=1e-5)
+    np.testing.assert_allclose(vectors, right[-1]["embedding"], atol=1e-5)
 
 
-def test_the_runner_tokenizes_for_a_file_that_takes_ids(tiny_vocabulary, tmp_path):
-    model = made(Classifier, tiny_vocabulary, labels=["no", "maybe", "yes"])
-    file = export.tflite(model, tmp_path / "model.tflite", lengths=[LENGTH], input="ids")
-    said, right = export.litert_runner(file)(FIRST), serving_of(model, LENGTH).serve(tf.constant(FIRST))
-    np.testing.assert_allclose(said["scores"], right["scores"], atol=1e-5)
-    np.testing.assert_array_equal(said["label"], right["label"].numpy())
+@pytest.mark.parametrize("task", ANSWERED)
+def test_the_runner_tokenizes_for_a_file_that_takes_ids(task, tiny_vocabulary, tmp_path):
+    kind, arguments, settings, columns = ANSWERED[task]
+    model = made(kind, tiny_vocabulary, **arguments)
+    file = export.tflite(model, tmp_path / "model.tflite", lengths=[LENGTH], input="ids", **settings)
+    assert_equal_answers(export.litert_runner(file)(*columns), serving_of(model, LENGTH, **settings), columns)

@@ -42,10 +42,12 @@ def check_parity(
         The largest difference of a number.
 
     Raises:
-        ParityError: a difference over the tolerance, or outputs of other names, shapes or kinds; and where no number is
-            rounded much, another label or place.
+        ParityError: a difference over the tolerance, or outputs of other names, shapes or kinds; another label or place
+            where the tolerance leaves no doubt about it; an answer that ends before it starts.
     """
     interpreter, exact, worst = open_interpreter(content), ExactTokenizer(wordpiece), 0.0
+    if TOKENIZE in interpreter.get_signature_list():
+        check_rows(interpreter.get_signature_runner(TOKENIZE), task, exact, max(signatures.values()))
     for name, length in signatures.items():
         ask = interpreter.get_signature_runner(name)
         for columns, allowed in asked_columns(len(task.inputs), tolerance, seen):
@@ -61,10 +63,23 @@ def check_parity(
                 right = task.placed(right, rows)
                 answers = ask(**{key: strings(column) for key, column in zip(task.inputs, columns, strict=True)})
             # What device and exact tokenizer part otherwise is not told by answers: `check_texts` counts it.
-            plain = [all(text.isascii() for text in row) for row in zip(*columns, strict=True)]
-            same = [row for row in range(len(plain)) if by_ids or plain[row]]
-            worst = max(worst, compare(name, answers, right, same, allowed))
+            same = list(range(len(columns[0]))) if by_ids else plain_rows(columns)
+            worst = max(worst, compare(name, answers, right, same, allowed, task.settled(right, allowed)))
     return worst
+
+
+def check_rows(tokenize, task: DeviceTask, exact: ExactTokenizer, length: int) -> None:
+    """Compares what `tokenize` of a file says with the exact tokenizer's rows, on texts of plain ASCII."""
+    for columns, _ in asked_columns(len(task.inputs), 0, ()):
+        rows = task.rows(exact, [tf.constant(column) for column in columns], length)
+        right = dict(zip((*ID_TENSORS, "start", "end"), rows if task.places else rows[:3], strict=task.places))
+        said = tokenize(**{key: strings(column) for key, column in zip(task.inputs, columns, strict=True)})
+        compare(TOKENIZE, said, right, plain_rows(columns), 0, {})
+
+
+def plain_rows(columns: Sequence[Sequence[str]]) -> list[int]:
+    """The rows whose texts are all of ASCII: what device and exact tokenizer part alike."""
+    return [place for place, row in enumerate(zip(*columns, strict=True)) if all(text.isascii() for text in row)]
 
 
 def asked_columns(
@@ -93,12 +108,18 @@ def compare(
     right: Mapping[str, tf.Tensor],
     rows: Sequence[int],
     tolerance: float,
+    settled: Mapping[str, tf.Tensor],
 ) -> float:
-    """The largest difference of numbers in these rows; see `check_parity`."""
+    """The largest difference of numbers in these rows; see `check_parity` and `DeviceTask.settled`."""
     if set(answers) != set(right):
         raise ParityError(
             f"A file's outputs have their names; {signature} has {', '.join(sorted(answers))} for "
             f"{', '.join(sorted(right))}. Nothing was written."
+        )
+    if "start" in right and (answers["start"] > answers["end"]).any():
+        raise ParityError(
+            f"An answer starts before it ends; {signature} has them from {answers['start'].tolist()} to "
+            f"{answers['end'].tolist()}. Nothing was written. Report this."
         )
     worst = 0.0
     for name, values in right.items():
@@ -109,8 +130,11 @@ def compare(
             measure = far_vectors if name == "embedding" else far
             difference = measure(answer[rows], expected)
             same = difference <= tolerance  # NaN is neither more nor less than the tolerance: it must fail too
-        elif same and tolerance < LOOSE:
-            same = bool((answer[rows] == expected).all())
+        elif same:
+            differs = answer[rows] != expected
+            if tolerance >= LOOSE:
+                differs &= settled[name].numpy()[rows] if name in settled else False
+            same = not differs.any()
         if not same:
             raise ParityError(
                 f"A TFLite file answers as its model, to {tolerance}; {name} of {signature} is {answer.tolist()} for "
@@ -121,6 +145,7 @@ def compare(
     return worst
 
 
+TOKENIZE = "tokenize"
 SEEN = 16  # texts of a calibration that are asked again
 LOOSE = 0.05  # over it, two labels that are nearly as likely may change places
 

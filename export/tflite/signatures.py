@@ -64,8 +64,8 @@ def from_ids(task: DeviceTask, length: int, texts: int | None) -> Any:
 
 
 def in_numbers(answers: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Outputs without strings, which MediaPipe does not take: it names labels itself."""
-    return {name: values for name, values in answers.items() if values.dtype != tf.string}
+    """Outputs without strings and truth values, which MediaPipe does not take: it names and chooses labels itself."""
+    return {name: values for name, values in answers.items() if values.dtype not in (tf.string, tf.bool)}
 
 
 @contextlib.contextmanager

@@ -65,6 +65,11 @@ class DeviceTask:
         """Outputs, with places in the texts in place of those in the rows."""
         return answers
 
+    def settled(self, answers: Mapping[str, tf.Tensor], tolerance: float) -> dict[str, tf.Tensor]:
+        """Where whole numbers, truth values and names must be these, though each number with a fraction may be
+        `tolerance` away: a bool tensor of the output's shape, by name. Those not named may be anything."""
+        return {}
+
 
 class Classify(DeviceTask):
     """`scores` float [B, C], which sum to 1, and `label` string [B]."""
@@ -73,17 +78,24 @@ class Classify(DeviceTask):
         scores = tf.nn.softmax(self.model(ids, training=False))
         return {"scores": scores, "label": tf.gather(tf.constant(self.model.labels), tf.argmax(scores, -1))}
 
+    def settled(self, answers, tolerance):
+        best = tf.math.top_k(answers["scores"], 2).values
+        return {"label": best[:, 0] - best[:, 1] > 2 * tolerance}
+
 
 class MultiLabel(DeviceTask):
     """`scores` float [B, C], of each label by itself, and `chosen` bool [B, C], those not below their thresholds."""
 
     def __init__(self, model: keras.Model, wordpiece: WordPiece, **settings):
         super().__init__(model, wordpiece, **settings)
-        self.facts = {"separator": separator_for(model.labels)}
+        self.facts = {"separator": separator_for(model.labels), "thresholds": list(map(float, model.thresholds))}
 
     def answer(self, ids):
         scores = tf.sigmoid(self.model(ids, training=False))
         return {"scores": scores, "chosen": scores >= tf.constant(self.model.thresholds, tf.float32)}
+
+    def settled(self, answers, tolerance):
+        return {"chosen": tf.abs(answers["scores"] - tf.constant(self.model.thresholds, tf.float32)) > tolerance}
 
 
 class Regress(DeviceTask):
@@ -124,6 +136,10 @@ class Tag(DeviceTask):
 
     def placed(self, answers, rows):
         return {**answers, "start": rows.starts, "end": rows.ends}
+
+    def settled(self, answers, tolerance):
+        places = {name: tf.ones_like(answers[name], tf.bool) for name in ("start", "end") if name in answers}
+        return {"tag": answers["tag"] < 0, **places}
 
 
 class QuestionAnswering(DeviceTask):
