@@ -48,3 +48,18 @@ def test_its_figures_are_those_that_were_measured():
     for row in rows:
         for number in re.findall(r"\d+(?:\.\d+)?", row.split("|", 2)[2]):
             assert number in measured, row
+
+
+def test_it_counts_the_characters_that_devices_treat_otherwise():
+    import tensorflow as tf
+
+    from pipelines.agreement import find_agreement
+    from pipelines.normalize import Rules, assigned_characters
+
+    characters = assigned_characters()
+    otherwise = [
+        int((~tf.strings.regex_full_match(list(characters), find_agreement(rules, 200).texts)).numpy().sum())
+        for rules in (Rules(True, True, True, ()), Rules(False, False, True, ()))
+    ]
+    assert f"An uncased one treats {otherwise[0]:,} of the {len(characters):,} assigned characters" in README
+    assert f"A cased one differs on {otherwise[1]}," in README
