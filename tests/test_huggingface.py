@@ -19,6 +19,7 @@ from exported_models import MODELS, L, P, make
 from safetensors.numpy import load_file
 
 import export
+import pipelines
 from export.parity import ParityError
 from kbert import sentence_transformers
 from kbert.weights.huggingface import TABLE
@@ -290,3 +291,23 @@ def test_its_tokenizer_gives_the_same_ids_and_its_config_the_labels(models, peer
     assert said["ids"] == [row[mask > 0].tolist() for row, mask in rows]
     if models[name].labels:
         assert tuple(said["labels"].values()) == models[name].labels
+
+
+SENTENCES = """
+import json, sys
+from sentence_transformers import SentenceTransformer
+print(json.dumps(SentenceTransformer(sys.argv[1], device="cpu").encode(json.loads(sys.argv[2])).tolist()))
+"""
+
+
+def test_sentence_transformers_gives_the_same_vectors(models, folders):
+    python = os.environ.get("KBERT_PEER_PYTHON")
+    if not python or subprocess.run([python, "-c", "import sentence_transformers"], capture_output=True).returncode:
+        pytest.skip("KBERT_PEER_PYTHON names no Python with sentence-transformers")
+    command = [python, "-P", "-c", SENTENCES, str(folders["embed"]), json.dumps(TEXTS)]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folders["embed"].parent), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    batches, order = pipelines.texts(TEXTS, models["embed"].tokenizer_spec, batch_size=len(TEXTS), max_length=9)
+    vectors = models["embed"].predict(batches, verbose=0)[order]
+    np.testing.assert_allclose(json.loads(run.stdout.splitlines()[-1]), vectors, atol=1e-5)
