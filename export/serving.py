@@ -13,6 +13,7 @@ import tensorflow as tf
 from export.tracing import is_small, trace
 from kbert.layout import Unpadded
 from pipelines import WordPiece, pack
+from pipelines.packing import PAIR_SPECIALS, SINGLE_SPECIALS
 
 ID_TENSORS = ("input_word_ids", "input_mask", "input_type_ids")
 IDS = MappingProxyType({name: tf.TensorSpec([None, None], tf.int32, name) for name in ID_TENSORS})
@@ -96,6 +97,11 @@ class Serving:
             rows = turned if spec.shape.rank == 1 else [[text, texts[0], "a"] for text in turned]
             columns[name] = tf.constant(rows, tf.string)
         return columns
+
+    def sample_words(self, length: int) -> int:
+        """How many words of one token a text is to have, for rows of `length` tokens in its `sample`, or a few less."""
+        texts = len(self.inputs)
+        return max(length - (SINGLE_SPECIALS if texts == 1 else PAIR_SPECIALS), 0) // texts
 
     @contextlib.contextmanager
     def asking(self, model: keras.Model) -> Iterator[None]:

@@ -16,17 +16,18 @@ from types import MappingProxyType
 import tensorflow as tf
 
 from export.model_card import code
+from export.tf_serving_batching import MAX_BATCH, MAX_WAITING, TIMEOUT_MICROS
 from kbert.whole_files import beside
 
 MODELS, BATCHING = "models.config", "batching.config"
 WHERE = "/models"  # where the server's image looks for models
 REST_PORT, GRPC_PORT = 8501, 8500
 
-BATCHING_TEXT = """# Requests wait a millisecond at most for others; a batch costs what its texts cost.
+BATCHING_TEXT = f"""# Requests wait a millisecond at most for others; a batch costs what its texts cost.
 # For CPUs. Give num_batch_threads the number of cores, or leave it to the server.
-max_batch_size { value: 32 }
-batch_timeout_micros { value: 1000 }
-max_enqueued_batches { value: 100 }
+max_batch_size {{ value: {MAX_BATCH} }}
+batch_timeout_micros {{ value: {TIMEOUT_MICROS} }}
+max_enqueued_batches {{ value: {MAX_WAITING} }}
 """
 
 # What is asked in examples: a string, or several for one question.

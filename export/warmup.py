@@ -1,7 +1,9 @@
 """Requests that TensorFlow Serving plays to a model before it takes traffic: no user waits for the first trace.
 
 TensorFlow sets up its kernels for the shapes that it meets. Texts come in any length, so lengths are put into buckets
-that double, and each bucket is asked for in several sizes of batches.
+that double, and each bucket is asked for in several sizes of batches, up to the largest of batching.config.
+The file is small and soon written; a server is ready once it has answered it, most of the time the largest requests,
+whose memory it then has.
 
 B texts, T tokens.
 """
@@ -12,11 +14,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from export.serving import Serving
-from pipelines.packing import PAIR_SPECIALS, SINGLE_SPECIALS
+from export.tf_serving_batching import MAX_BATCH
 
 FEWEST = 8  # tokens of the shortest bucket
-BATCH_SIZES = (1, 4, 32)
-MOST_TOKENS = 4096  # B * T of a request, so that a server with a large model is ready in seconds
+BATCH_SIZES = (1, 4, MAX_BATCH)
 TEXTS = (
     "",
     "A short text.",
@@ -41,12 +42,9 @@ def buckets(max_length: int) -> list[int]:
 def warmup_texts(serving: Serving) -> Iterator[tuple[str, int]]:
     """Texts, and how many of each a request has."""
     yield from ((text, 1) for text in TEXTS)
-    columns = len(serving.inputs)
     for length in buckets(serving.max_length):
-        words = max(length - (SINGLE_SPECIALS if columns == 1 else PAIR_SPECIALS), 0)
         for size in BATCH_SIZES:
-            if size * length <= MOST_TOKENS:
-                yield WORD * (words // columns), size
+            yield WORD * serving.sample_words(length), size
     yield WORD * (3 * serving.max_length), 1  # cut, or seen through windows
 
 

@@ -30,20 +30,20 @@ def tokenizer_of(vocabulary):
     return {"vocabulary": str(vocabulary), "lowercase": True, "strip_accents": None, "split_cjk": True}
 
 
-def config_of(**changes):
+def config_of(positions=P, **changes):
     return BertConfig(
         vocab_size=V,
         hidden_size=D,
         num_hidden_layers=L,
         num_attention_heads=H,
         intermediate_size=F,
-        max_position_embeddings=P,
+        max_position_embeddings=positions,
         **changes,
     )
 
 
-def make(name, vocabulary, *, hidden_act="gelu_erf", dtype="float32", **changes):
+def make(name, vocabulary, *, hidden_act="gelu_erf", dtype="float32", positions=P, **changes):
     """The model of a name, whose weights are wide enough for texts to get different answers."""
     kind, arguments = MODELS[name]
-    config = config_of(initializer_range=0.3, hidden_act=hidden_act)
+    config = config_of(positions, initializer_range=0.3, hidden_act=hidden_act)
     return kind(config, tokenizer=tokenizer_of(vocabulary), seed=1, dtype=dtype, **{**arguments, **changes})

@@ -83,6 +83,9 @@ class FillMask(Serving):
         masked = [f"{MASK} {text}{MASK}" if text or len(texts) == 1 else text for text in texts]
         return {"text": tf.constant(masked, tf.string)}
 
+    def sample_words(self, length: int) -> int:
+        return super().sample_words(length - 2)  # the two masks
+
     def _filled(self, ids: Sequence[tf.Tensor]) -> tuple[dict[str, tf.Tensor], tuple, tf.Tensor]:
         """Answers of id tensors; the row and the place of each mask, int64 [N]; and its tokens, string [N, K]."""
         words, mask, _ = ids

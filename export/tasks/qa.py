@@ -11,6 +11,7 @@ import tensorflow as tf
 from export.answers import MAX_ANSWER_LENGTH, N_BEST_SIZE, Decoding, best_windows, is_null, window_spans
 from export.serving import ID_TENSORS, Serving
 from pipelines import WordPiece, pack
+from pipelines.packing import PAIR_SPECIALS
 from pipelines.question_windows import (
     DOC_STRIDE,
     MAX_QUERY_LENGTH,
@@ -59,14 +60,21 @@ class QuestionAnswering(Serving):
         self.doc_stride, self.max_query_length = doc_stride, max_query_length
         super().__init__(model, wordpiece, max_length)
 
+    @property
+    def most_asked(self) -> int:
+        """Most tokens of a question."""
+        return most_query_tokens(self.max_length, self.max_query_length)
+
+    def sample_words(self, length: int) -> int:
+        return max(super().sample_words(length), length - PAIR_SPECIALS - self.most_asked)  # questions are cut
+
     def answer(self, model: keras.Model, *ids: tf.Tensor) -> dict[str, tf.Tensor]:
         """The three id tensors -> start_logits, end_logits."""
         return model(dict(zip(ID_TENSORS, ids, strict=True)), training=False)
 
     def cut(self, questions: tf.Tensor, contexts: tf.Tensor) -> tuple[QuestionWindows, Contexts]:
         """Strings [B] -> the windows of the contexts, and the tokens of each."""
-        most = most_query_tokens(self.max_length, self.max_query_length)
-        asked = self.wordpiece.tokenize(questions)[:, :most]
+        asked = self.wordpiece.tokenize(questions)[:, : self.most_asked]
         read = Contexts(*self.wordpiece.tokenize_with_offsets(contexts))
         return question_windows(asked, read.ids, self.max_length, self.doc_stride), read
 
