@@ -1,6 +1,5 @@
 """The command line refuses what is not its own, keeps what is not its own, and answers in parts."""
 
-import io
 import json
 import runpy
 import shutil
@@ -84,18 +83,14 @@ def test_lines_are_printed_a_part_at_a_time_in_their_order(saved_model, tmp_path
     assert [line["text"] for line in lines[:-1]] == texts
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_a_file_has_a_bar_on_a_terminal_and_its_lines_do_not(saved_model, tmp_path, capsys, monkeypatch):
+def test_a_file_has_a_bar_on_a_terminal_and_its_lines_do_not(saved_model, tmp_path, capfd, monkeypatch):
     (tmp_path / "texts.txt").write_text("a cat\nthe dog\n")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal for rich
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(["predict", str(saved_model), "--input", str(tmp_path / "texts.txt")]) == 0
-    assert "texts" in terminal.getvalue() and "cat" not in terminal.getvalue()
-    assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == ["a cat", "the dog"]
+    out, err = capfd.readouterr()
+    assert "texts" in err and "cat" not in err
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["a cat", "the dog"]
 
 
 def test_the_benchmark_asks_without_kbert(saved_model, capsys, monkeypatch):

@@ -1,12 +1,20 @@
 """`kbert export` in the formats of others, of a finished RUN; and what each format is worth on a dev set."""
 
 import json
+import os
+import re
 import shutil
+import sys
 
 import pytest
 from exported_models import P, make
 
-from kbert.cli import main
+from export.litert_files import read_about
+from kbert.cli import comparing, main
+from kbert.cli.format import Asked
+from kbert.cli.progress import bar
+from kbert.cli.quiet import quiet
+from kbert.cli.trained import open_trained
 from kbert.saving import save_model
 
 
@@ -104,13 +112,22 @@ def test_a_vocabulary_of_another_size_is_refused(run, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_formats_of_a_run_are_compared_in_a_table(run, tmp_path, capsys):
+FORMS = ("saved_model", "saved_model int8", "tflite", "tflite float16", "tflite int8", "tflite int8-full")
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory):
     texts = ("the cat sat", "a dog ran", "unhappy !", "very good", "not bad .", "it was")
     rows = [f"{text}\t{('negative', 'positive')[number % 2]}" for number, text in enumerate(texts)]
-    (tmp_path / "dev.tsv").write_text("sentence\tlabel\n" + "\n".join(rows) + "\n")
-    assert main(["evaluate", str(run), "--data", str(tmp_path / "dev.tsv"), "--json"]) == 0
+    file = tmp_path_factory.mktemp("dev") / "dev.tsv"
+    file.write_text("sentence\tlabel\n" + "\n".join(rows) + "\n")
+    return file
+
+
+def test_the_formats_of_a_run_are_compared(run, dev, capsys):
+    assert main(["evaluate", str(run), "--data", str(dev), "--json"]) == 0
     accuracy = last_json(capsys)["accuracy"]
-    assert main(["export", str(run), "--compare", str(tmp_path / "dev.tsv"), "--json"]) == 0
+    assert main(["export", str(run), "--compare", str(dev), "--json"]) == 0
     told = last_json(capsys)
     by_name = {one["name"]: one for one in told["formats"]}
     assert told["figure"] == "accuracy"
@@ -118,3 +135,62 @@ def test_the_formats_of_a_run_are_compared_in_a_table(run, tmp_path, capsys):
     assert len(by_name) + len(told["left_out"]) == 5
     assert by_name["saved_model"]["figure"] == by_name["tflite"]["figure"] == pytest.approx(accuracy)
     assert all(one["megabytes"] > 0 and one["p50_ms"] > 0 and one["rate"] > 0 for one in by_name.values())
+
+
+def test_the_comparison_is_a_table_with_a_bar_before_it(run, dev, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal for rich
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["export", str(run), "--compare", str(dev), "--calibration", str(dev)]) == 0
+    out, err = capfd.readouterr()
+    header, *rows = out.splitlines()
+    assert re.split("  +", header) == ["format", "size MB", "dev accuracy", "p50 ms", "texts/s"]
+    assert [re.split("  +", row)[0] for row in rows] == list(FORMS)
+    for row in rows:
+        name, size, accuracy, p50, rate = re.split("  +", row)
+        assert len(row) == len(header) and float(size) >= 0 and 0 <= float(accuracy) <= 1
+        assert float(p50) > 0 and float(rate) > 0
+    assert all(f"{name} " in err for name in FORMS)
+
+
+def test_texts_for_int8_are_there_before_anything_is_measured(run, dev, tmp_path, capsys):
+    assert main(["export", str(run), "--compare", str(dev), "--calibration", str(tmp_path / "none.txt")]) == 1
+    assert "--calibration names a file that exists" in capsys.readouterr().err
+
+
+def test_short_texts_have_short_rows_and_litert_the_threads_of_tensorflow(run, dev, monkeypatch):
+    opened = []
+    whole = comparing.open_answerer
+
+    def open_answerer(source, **settings):
+        about = read_about(source) if source.is_file() else {"lengths": None}
+        opened.append((about["lengths"], settings))
+        return whole(source, **settings)
+
+    monkeypatch.setattr(comparing, "open_answerer", open_answerer)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    task, model = open_trained(run, "a test")
+    tflite = {"tflite": comparing.usual_forms(P)["tflite"]}
+    asked = Asked(run, task, model, run, P, overwrite=False)
+    comparing.compare(tflite, asked, dev, say=pytest.fail, advance=lambda *_: None)
+    assert opened == [([16], {"threads": 3})]
+    assert comparing.usual_forms(100)["tflite int8"].options.length == "16,32,64,100"
+
+
+def test_a_bar_is_seen_where_native_code_is_not(capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with bar(2, "opening", shown=True) as advance, quiet():
+        os.write(2, b"native talk")
+        advance(1, "writing")
+    err = capfd.readouterr().err
+    assert "writing" in err and "talk" not in err
+
+
+def test_an_export_says_that_it_works(run, tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert export(run, tmp_path / "quiet", "--format", "huggingface") == 0
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert export(run, tmp_path / "told", "--format", "huggingface") == 0
+    out, err = capfd.readouterr()
+    assert "opening" in err and "writing huggingface" in err and "writing" not in out

@@ -1,5 +1,6 @@
 """What a RUN is worth in each form that answers strings, for `kbert export --compare`: size, dev figure, time."""
 
+import os
 import statistics
 import tempfile
 import time
@@ -9,19 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from kbert.cli.answer_figures import columns_of, figure_of
+from kbert.cli.answering import open_answerer, row_lengths
 from kbert.cli.format import Asked, Format
+from kbert.cli.saved_model_format import SavedModel
+from kbert.cli.tflite_format import TFLite
 
 ALONE = 50  # questions that are asked one by one
 BATCHES_AT_ONCE = 64  # whose questions are sorted by length together, as kbert predict does
-
-
-USUAL = (
-    ("saved_model", {}),
-    ("saved_model", {"precision": "int8"}),
-    ("tflite", {}),
-    ("tflite", {"precision": "float16"}),
-    ("tflite", {"precision": "int8"}),
-)
+FIRST_BATCHES = 8  # of all lengths, before the time is taken
 
 
 @dataclass(frozen=True)
@@ -43,17 +39,34 @@ class Compared:
     rate: float
 
 
-def usual_forms(formats: Mapping[str, type[Format]]) -> dict[str, Format]:
-    """The forms that are compared, by the names that the table has for them."""
-    return {
-        " ".join([name, *options.values()]): formats[name](formats[name].Options(**options))
-        for name, options in USUAL
-        if name in formats
+def usual_forms(max_length: int, calibration: Path | None = None) -> dict[str, Format]:
+    """The forms that are compared, by the names that the table has for them.
+
+    Args:
+        max_length: most tokens of a text; TFLite files have shorter rows beside.
+        calibration: texts like those that will be asked, for TFLite's int8-full; None leaves that out.
+    """
+    length = ",".join(map(str, row_lengths(max_length)))
+    forms = {
+        "saved_model": SavedModel(SavedModel.Options()),
+        "saved_model int8": SavedModel(SavedModel.Options(precision="int8")),
+        "tflite": TFLite(TFLite.Options(length=length)),
+        "tflite float16": TFLite(TFLite.Options("float16", length)),
+        "tflite int8": TFLite(TFLite.Options("int8", length)),
     }
+    if calibration is not None:
+        forms["tflite int8-full"] = TFLite(TFLite.Options("int8-full", length, calibration=calibration))
+    return forms
 
 
 def compare(
-    forms: Mapping[str, Format], asked: Asked, dev: Path, batch_size: int = 32, say: Callable[[str], None] = print
+    forms: Mapping[str, Format],
+    asked: Asked,
+    dev: Path,
+    *,
+    batch_size: int = 32,
+    say: Callable[[str], None],
+    advance: Callable[..., None],
 ) -> tuple[str, list[Compared]]:
     """Writes each form into a folder that goes again, and asks it the questions of a dev set.
 
@@ -63,15 +76,15 @@ def compare(
         dev: labelled file.
         batch_size: questions at once.
         say: told which forms cannot be had, and why.
+        advance: of `kbert.cli.progress.bar`; told which form it is, and when that is done.
 
     Returns:
         The name of the figure, and the forms that could be written.
     """
-    from kbert.cli.answering import open_answerer
-
-    examples, found = asked.task.read(dev, like=asked.model), []
+    examples, found, threads = asked.task.read(dev, like=asked.model), [], tensorflow_threads()
     columns, (figure, score) = columns_of(asked.task, examples), figure_of(asked.task, asked.model, examples)
     for name, form in forms.items():
+        advance(0, name)
         with tempfile.TemporaryDirectory(prefix="kbert-compare-") as scratch:
             out = Path(scratch) / ("model.tflite" if form.one_file else "model")
             try:
@@ -79,11 +92,22 @@ def compare(
                 form.write(replace(asked, out=out, overwrite=False))
             except ValueError as error:
                 say(f"{name}: {error}")
-                continue
-            size = sum(path.stat().st_size for path in (out, *out.rglob("*")) if path.is_file()) / 1e6
-            rows, alone, rate = measured(open_answerer(out), columns, batch_size)
-        found.append(Compared(name, size, score(rows), alone, rate))
+            else:
+                size = sum(path.stat().st_size for path in (out, *out.rglob("*")) if path.is_file()) / 1e6
+                rows, alone, rate = measured(open_answerer(out, threads=threads), columns, batch_size)
+                found.append(Compared(name, size, score(rows), alone, rate))
+        advance(1)
     return figure, found
+
+
+def tensorflow_threads() -> int:
+    """The threads that TensorFlow computes with, for what runs the other forms."""
+    import tensorflow as tf
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tf.config.threading.get_intra_op_parallelism_threads() or int(
+        os.environ.get("TF_NUM_INTRAOP_THREADS", cores)
+    )
 
 
 def measured(
@@ -94,10 +118,11 @@ def measured(
     def ask(strings: Mapping[str, Sequence], size: int) -> list[dict]:
         return list(answerer.answers(strings, size, size * BATCHES_AT_ONCE, lambda _: None))
 
-    single = each(columns[0])[:ALONE]
+    single = each(columns[0])
     ask(single[0], 1)  # what is paid once
-    alone = [timed(lambda one=one: ask(one, 1))[1] for one in single]
-    ask({name: column[: 2 * batch_size] for name, column in columns[0].items()}, batch_size)
+    alone = [timed(lambda one=one: ask(one, 1))[1] for one in single[:ALONE]]
+    step = max(len(single) // (FIRST_BATCHES * batch_size), 1)
+    ask({name: column[::step] for name, column in columns[0].items()}, batch_size)
     rows, seconds = zip(*(timed(lambda column=column: ask(column, batch_size)) for column in columns), strict=True)
     return list(rows), statistics.median(alone) * 1e3, sum(map(len, rows)) / sum(seconds)
 

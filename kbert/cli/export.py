@@ -1,5 +1,6 @@
 """`kbert export`: a RUN as files that need neither kbert nor its pipelines."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,7 +25,8 @@ def export(
         Path | None, Option(help="Where: a folder or a file, as the format is; new, or an empty folder.")
     ] = None,
     compare: Annotated[
-        Path | None, Option(help="Labelled file: print what each format is worth on it, and write nothing.")
+        Path | None,
+        Option(help="Labelled file: print what each format is worth on it, int8-full too with --calibration."),
     ] = None,
     max_length: Annotated[int | None, Option(min=3, help="Most tokens of a text, else that of the run.")] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace what is at --out.")] = False,
@@ -40,9 +42,13 @@ def export(
       kbert export runs/first --compare dev.tsv
     """
     if compare is not None:
-        if format or out:
-            raise WrongUse("--compare prints a table and writes nothing. Leave --format and --out out.")
-        print_table(run, compare, max_length, as_json)
+        given = [name for name, value in vars(specific).items() if value is not None and name != "calibration"]
+        if format or out or given:
+            raise WrongUse(
+                "--compare prints a table and writes nothing. Leave --format, --out and their options out, but for "
+                "--calibration."
+            )
+        print_table(run, compare, specific.calibration, max_length, as_json)
         return
     for value, option in ((format, "--format"), (out, "--out")):
         if value is None:
@@ -52,33 +58,38 @@ def export(
     check_free(out, wanted.one_file, overwrite)
     wanted.check(run, out)
 
+    from kbert.cli.progress import bar
     from kbert.cli.quiet import quiet
     from kbert.cli.trained import open_trained
 
-    task, model = open_trained(run, "kbert export", pretrained=True)
-    with quiet():
-        facts = wanted.write(Asked(run, task, model, out, max_length or task.max_length, overwrite))
+    with bar(None, "opening", shown=sys.stderr.isatty()) as advance:
+        task, model = open_trained(run, "kbert export", pretrained=True)
+        advance(0, f"writing {format}, and asking it what the RUN is asked")
+        with quiet():
+            facts = wanted.write(Asked(run, task, model, out, max_length or task.max_length, overwrite))
     files = [out] if wanted.one_file else out.rglob("*")
     size = sum(path.stat().st_size for path in files if path.is_file())
     result = {"out": str(out), "format": format, **facts, "bytes": size}
     show(result, wanted.lines(result), as_json)
 
 
-def print_table(run: Path, dev: Path, max_length: int | None, as_json: bool) -> None:
+def print_table(run: Path, dev: Path, calibration: Path | None, max_length: int | None, as_json: bool) -> None:
     """What each format of a RUN is worth on a labelled file: size, figure, time of one question, questions a second."""
-    import sys
     from dataclasses import asdict
 
     from kbert.cli import comparing
+    from kbert.cli.progress import bar
     from kbert.cli.quiet import quiet
     from kbert.cli.trained import open_trained
 
     existing(dev, "--compare")
+    if calibration is not None:
+        existing(calibration, "--calibration")
     task, model = open_trained(run, "kbert export --compare")
     asked = Asked(run, task, model, run, max_length or task.max_length, overwrite=False)
-    left_out: list[str] = []
-    with quiet():
-        figure, found = comparing.compare(comparing.usual_forms(FORMATS), asked, dev, say=left_out.append)
+    forms, left_out = comparing.usual_forms(asked.max_length, calibration), []
+    with bar(len(forms), "formats", shown=sys.stderr.isatty()) as advance, quiet():
+        figure, found = comparing.compare(forms, asked, dev, say=left_out.append, advance=advance)
     for line in left_out:
         print(line, file=sys.stderr)
     result = {"run": str(run), "figure": figure, "formats": [asdict(one) for one in found], "left_out": left_out}

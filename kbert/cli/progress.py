@@ -1,6 +1,7 @@
 """Progress on stderr: of a training, a bar on a terminal and a line now and then elsewhere; of anything else, a bar."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,17 +14,29 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 @contextlib.contextmanager
-def bar(total: int, told: str, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr while the block runs, and the function that moves it on; nothing where it is not shown."""
+def bar(total: int | None, told: str, *, shown: bool) -> Iterator[Callable[..., None]]:
+    """A bar on stderr while the block runs, also where the block is `quiet`; nothing where it is not shown.
+
+    Args:
+        total: where the bar ends; None where nobody knows.
+        told: words before it.
+        shown: whether there is one.
+
+    Yields:
+        A function that moves it on by a number, and where it is given other words shows these.
+    """
     if not shown:
-        yield lambda number: None
+        yield lambda number, told=None: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as drawn:
+    with (
+        os.fdopen(os.dup(2), "w") as stderr,
+        Progress(console=Console(file=stderr), redirect_stdout=False, redirect_stderr=False, transient=True) as drawn,
+    ):
         task = drawn.add_task(told, total=total)
-        yield lambda number: drawn.update(task, advance=number)
+        yield lambda number, told=None: drawn.update(task, advance=number, description=told)
 
 
 class TrainingBar(keras.callbacks.Callback):
