@@ -7,14 +7,14 @@ python -m benchmarks.pretraining_quality STUDY-PART --data DIR --scratch DIR, fo
   low-resource  8,000 tokens, accents kept, 4,000 steps, on Swahili, Yoruba and Hausa together (5 MB of news); then
                 masked words of a tenth of the text that was held out, beside a model that knows only how frequent each
                 token is. `python -m benchmarks --only masakhaner` goes on from it.
-  chinese       8,000 tokens, each ideograph one, vectors, 6,000 steps, on `zhwiki` (60 MB); then ChnSentiCorp, one
-                epoch
+  chinese       8,000 tokens, each ideograph one, vectors, 10,000 steps, on `zhwiki` (60 MB); then ChnSentiCorp, three
+                epochs
 
 and PART: `pretrain`; `pretrained` and `random`, the task from the RUN and from random weights of the same size and
 vocabulary; `unigram`.
 
 Pre-training: heads that start at their neighbours, packed rows without pairs, no dropout, AdamW, rate 1e-3, warm-up
-over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, or 1e-3 where there are 500 steps and fewer,
+over 5 % of the steps, bfloat16. Tasks: mean of the tokens, rate 3e-4, or 1e-3 where there are 1,000 steps and fewer,
 warm-up 10 %, decay 0.01, dropout 0.1, 128 tokens at most, batches of 32; accuracy on the dev set, of the best epoch.
 
 Every stage keeps what it found under --scratch, and is not done again there; a pre-training that was interrupted goes
@@ -47,7 +47,7 @@ PRETRAIN += ("--learning-rate", "1e-3", "--warmup", "0.05", "--dropout", "0")
 PRETRAIN += ("--max-length", str(MAX_LENGTH), "--batch-size", "16", "--evaluate-batches", "20")
 SPREAD = 0.05  # of random weights
 FINETUNE_DROPOUT, POOLING = 0.1, "mean"  # [CLS] is not trained without pairs
-FINETUNE_RATE, SHORT_RATE = 3e-4, 1e-3  # of a task, of one of 500 steps and fewer
+FINETUNE_RATE, SHORT_RATE = 3e-4, 1e-3  # of a task, of one of 1,000 steps and fewer
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ STUDIES = {
         learn=("--min-count", "10"),  # 7,100 characters; rarer ones are 0.06 % of the text
         task=CHNSENTICORP,
         text_column="text_a",
+        epochs=3,
         rate=SHORT_RATE,
     ),
 }
@@ -194,7 +195,8 @@ def guess(counts, masked) -> Found:
 def task(name: str, job: Job, part: str) -> None:
     """The task from the RUN, or from random weights with the same vocabulary; a seed."""
     place = Place(name, job)
-    found = stage(place.folder, f"{part}-{job.seed}", lambda: learn_task(place, job, part))
+    name = f"{part}-{place.study.epochs}-{place.study.rate}-{job.seed}"
+    found = stage(place.folder, name, lambda: learn_task(place, job, part))
     told = note(found, f"seed {job.seed}")
     say("dev accuracy", 100 * found["accuracy"], "%", note=told, peak_mb=found.get("peak_mb"))
     say("time of the task", found["seconds"], "s", note=told, peak_mb=found.get("peak_mb"))

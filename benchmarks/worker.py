@@ -58,7 +58,7 @@ class Amounts:
     overfit_steps: int = 5000
     learns_steps: int = 11_000
     low_resource_steps: int = 4000
-    chinese_steps: int = 6000
+    chinese_steps: int = 10_000
     vocabulary: int = 16_000
     corpus_megabytes: float | None = None
     kill_steps: int = 300
