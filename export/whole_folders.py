@@ -30,7 +30,7 @@ def beside(out: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         unfinished = Path(scratch) / "unfinished"
         unfinished.mkdir()
-        with named(out):
+        with named(out, instead_of=unfinished):
             yield unfinished
         if out.exists():
             out.rename(Path(scratch) / "replaced")

@@ -7,8 +7,6 @@ run is the same run; and a file that is not what was written is known from one t
 
 import hashlib
 import json
-import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,20 +48,13 @@ def save(path: Path, model: keras.Model, state: dict[str, Any], *, with_optimize
     Raises:
         OSError: no room, or no right to write; names the file.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     named = variables(model, with_optimizer=with_optimizer)
     arrays = {name: np.asarray(variable.numpy(), order="C") for name, variable in named.items()}
     content = {STATE: state, DIGEST: digest(state, ((name, arrays[name]) for name in sorted(arrays)))}
     with beside(path) as unfinished:
-        try:
-            save_file(arrays, unfinished, metadata={META: json.dumps(content)})
-        except SafetensorError as error:  # its own words for what the system said
-            code = re.search(r"os error (\d+)", str(error))
-            if code is None:
-                raise
-            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from error
+        save_file(arrays, unfinished, metadata={META: json.dumps(content)})
 
 
 def restore(path: Path, model: keras.Model, *, with_optimizer: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from kbert.config import FILE_NAMES, LAYOUTS, BertConfig
 from kbert.tokenizer_settings import TOKENIZER_CONFIG, VOCABULARY, write_tokenizer
 from kbert.weights.assign import check_shapes
 from kbert.weights.table import shapes
+from kbert.whole_files import named
 
 # transformers' class for a task of ours; where nothing tells the task, the first whose prefixes are all there.
 _OF_TASK = {
@@ -147,7 +148,8 @@ def _written_beside(folder: Path, overwrite: bool, layout: str) -> Iterator[Path
     within = folder.is_dir()  # then on its own file system, and a run knows what a killed process left there
     unfinished = Path(tempfile.mkdtemp(prefix=".preset.", dir=folder if within else folder.parent))
     try:
-        yield unfinished
+        with named(folder):
+            yield unfinished
         made = sorted(unfinished.iterdir(), key=lambda path: path.name in FILE_NAMES.values())
         for path in made:
             path.chmod(0o666 & ~_umask())  # safetensors keeps others out

@@ -1,21 +1,35 @@
 """Files that are there whole or not at all, whatever ends the process that writes them."""
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)  # by the system, a write
+
 
 @contextlib.contextmanager
 def named(path: Path, instead_of: Path | None = None) -> Iterator[None]:
-    """Gives an OSError that names no file, such as of a full disk, or another one, this one's name."""
+    """Gives an error of writing that names no file, such as of a full disk, or `instead_of`, this one's name.
+
+    Libraries have classes of their own for what the system said: TensorFlow, safetensors. They become an OSError.
+
+    >>> with named(Path("a.txt")):
+    ...     raise RuntimeError("/tmp/scratch; No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'a.txt'
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno is None or error.filename not in (None, str(instead_of)):
+    except Exception as error:
+        code = getattr(error, "errno", None)
+        if code is None:
+            code = next((code for code in REFUSED if os.strerror(code) in str(error)), None)
+        if code is None or getattr(error, "filename", None) not in (None, str(instead_of)):
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 @contextlib.contextmanager

@@ -2,9 +2,12 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+
+from kbert.whole_files import named
 
 CUSTOM_OPS = frozenset({"FastBertNormalize", "FastWordpieceTokenizeWithOffsets"})
 
@@ -31,7 +34,7 @@ def convert(
     Raises:
         ConversionError: an operation that TFLite has not.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, named(Path(scratch)):
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(weights, scratch, dict(signatures), options)
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=list(signatures))

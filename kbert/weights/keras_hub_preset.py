@@ -17,6 +17,8 @@ from kbert.tokenizer_settings import TOKENIZER_CONFIG, write_tokenizer
 from kbert.weights import keras_hub
 from kbert.whole_files import named
 
+HDF5_OVERHEAD = 4096  # bytes beside an array's own, and a little more than it takes
+
 
 def save(
     folder: str | os.PathLike[str],
@@ -63,6 +65,7 @@ def save(
         unfinished = Path(scratch) / "unfinished"
         unfinished.mkdir()
         with named(folder):
+            _check_room(unfinished, arrays)
             backbone.save_to_preset(str(unfinished))
             pieces.save_to_preset(str(unfinished))
             vocabulary = unfinished / keras_hub.VOCABULARY
@@ -72,6 +75,13 @@ def save(
             folder.rename(Path(scratch) / "replaced")
         unfinished.rename(folder)
     return folder
+
+
+def _check_room(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises OSError where weights have no room: HDF5, which will write them, then takes the whole process down."""
+    room = folder / "room"
+    room.write_bytes(bytes(sum(array.nbytes + HDF5_OVERHEAD for array in arrays.values())))
+    room.unlink()
 
 
 def check(config: BertConfig) -> None:
