@@ -2,7 +2,7 @@
 
 A row of the token table belongs to a token, and so does an entry of the masked-token head's bias; nothing else of BERT
 knows the vocabulary. So a new word gets a new row, and a token that goes takes its row with it: all other weights, and
-the answers on texts that are split as before, stay bit for bit.
+the answers on texts that are split as before, stay bit for bit. What is made of a RUN is a RUN.
 
 E entries of the vocabulary, V rows of the token table (E of them used), D width.
 """
@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from kbert import sentence_transformers
 from kbert.config import BertConfig
 from kbert.presets import Preset, open_preset
+from kbert.runs import TASK, Run
 from kbert.saving import save_preset
 from kbert.whole_tokens import SPECIAL, MakeTokenizer, check_whole, found_whole, letters
 
@@ -222,7 +224,19 @@ def _save(
 ) -> None:
     labels = None if "id2label" in config.extras() else preset.labels  # a config keeps its own
     layout = "google" if preset.layout == "google" else "huggingface"
+    folder, of_run = Path(folder), (preset.folder / TASK).is_file()
+    if of_run and (folder / TASK).exists() and not overwrite:
+        raise FileExistsError(f"A run must not replace another unasked; got {folder}, which has {TASK}. Name another.")
     with tempfile.TemporaryDirectory() as beside:
         vocabulary = Path(beside) / "vocab.txt"
         vocabulary.write_bytes("".join(f"{entry}\n" for entry in entries).encode())
         save_preset(folder, config, arrays, preset.tokenizer, vocabulary, labels, layout=layout, overwrite=overwrite)
+    if of_run:
+        _carry(preset, folder)
+
+
+def _carry(preset: Preset, folder: Path) -> None:
+    """Writes what makes a RUN of a preset, without the figures that the model had with its whole vocabulary."""
+    Run(folder).write_task({key: said for key, said in Run(preset.folder).task.items() if key != "result"})
+    if pooled := sentence_transformers.read(preset.folder):
+        sentence_transformers.write(folder, width=preset.config.hidden_size, **pooled)

@@ -2,12 +2,15 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
-from vocabulary_cases import ENTRIES, V, make_preset
+from exported_models import MODELS, P
+from vocabulary_cases import CONFIG, ENTRIES, V, make_preset
 
 from kbert.cli import main
 from kbert.presets import open_preset
+from kbert.saving import save_model
 from kbert.tokenizer_settings import read_tokenizer
 from pipelines import WordPiece, read_vocabulary
 
@@ -146,6 +149,39 @@ def test_a_model_is_cut_to_text_files(preset, tmp_path, capsys):
     assert main([*words, "--overwrite", "--min-count", "2"]) == 0
     assert "uses 1 different" in capsys.readouterr().out
     assert "cats" not in read_vocabulary(tmp_path / "out" / "vocab.txt")
+
+
+@pytest.mark.parametrize("name", ["classify", "crf", "embed"])
+def test_a_run_that_is_cut_is_a_run_with_the_answers_of_before(name, preset, tmp_path, capsys):
+    kind, arguments = MODELS[name]
+    model = kind(replace(CONFIG, initializer_range=0.3), tokenizer=preset.tokenizer, seed=1, **arguments)
+    run = save_model(tmp_path / "run", model)
+    columns = {"text_columns": ["sentence"], "label_column": None}
+    said = {"task": model.task, "labels": list(model.labels or ()), "max_length": P, **columns, "options": {}}
+    (run / "task.json").write_text(json.dumps({**said, "result": {"dev": {"accuracy": 0.75}}}))
+    (tmp_path / "a.txt").write_text("the cat sat .\nunhappy films !\n")
+    out = tmp_path / "cut"
+    words = ["cut-vocab", str(run), "--input", str(tmp_path / "a.txt"), "--out", str(out), "--json"]
+    assert main(words) == 0
+    told = result(capsys)
+    assert told["tokens_after"] < told["tokens_before"]
+    assert json.loads((out / "task.json").read_text()) == said  # the figure is not of this model
+    assert (out / "modules.json").exists() == (name == "embed")
+    answers = []
+    for folder in (run, out):
+        assert main(["predict", str(folder), "--input", str(tmp_path / "a.txt")]) == 0
+        answers.append(capsys.readouterr().out.splitlines())
+    assert answers[0] == answers[1] and answers[0][0] != answers[0][1]
+    assert main(words) == 1
+    assert "must not replace another unasked" in capsys.readouterr().err
+    if name == "classify":
+        (tmp_path / "dev.tsv").write_text("sentence\tlabel\nthe cat sat .\tnegative\nunhappy films !\tpositive\n")
+        figures = []
+        for folder in (run, out):
+            assert main(["evaluate", str(folder), "--data", str(tmp_path / "dev.tsv"), "--json"]) == 0
+            figures.append(result(capsys)["loss"])
+        assert figures[0] == figures[1]
+        assert main(["export", str(out), "--format", "saved_model", "--out", str(tmp_path / "served")]) == 0
 
 
 @pytest.mark.parametrize("command", ["vocab", "extend-vocab", "cut-vocab"])
