@@ -18,6 +18,7 @@ from benchmarks.worker import Job, say, work
 from benchmarks.workers import cluster
 
 RETRY = 138  # the exit code of a worker that is left
+RENDEZVOUS = 30  # seconds that a worker waits for one that was killed before they met
 
 
 @dataclass
@@ -72,6 +73,7 @@ def kills(job: Job) -> None:
     """Runs, kills, compares."""
     steps = job.amounts.worker_kill_steps
     words = command_of(job, folder := job.scratch / "worker-kills", steps)
+    words += ("--rendezvous-timeout", RENDEZVOUS)
     whole, killed = (Pair(folder / name, words) for name in ("whole", "killed"))
     to_first, alone = whole.finish_timed()
     between = (alone - to_first) * CHECKPOINT_STEPS / steps

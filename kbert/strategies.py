@@ -12,10 +12,12 @@ from kbert.replicas import mend_keras
 
 NAMES = ("auto", "one", "mirrored", "multiworker", "tpu")
 SLURM_PORT = 8888  # of the first task of a node, as TensorFlow's resolver has it
-MEETING_SECONDS = 600  # until all workers have come; machines of a cluster may still be fetching their image
+RENDEZVOUS = 600  # seconds until all workers have come; machines of a cluster may still be fetching their image
 
 
-def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Strategy:
+def strategy(
+    name: str = "auto", *, tpu: str | None = None, rendezvous_timeout: int = RENDEZVOUS
+) -> tf.distribute.Strategy:
     """A strategy, under whose `scope()` models are made, compiled and fitted; ours or any of Keras.
 
     Args:
@@ -24,12 +26,12 @@ def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Str
             "multiworker" where TF_CONFIG or Slurm speak of several machines, "mirrored" where there are several GPUs,
             else "one".
         tpu: the TPU's name or address; by default that of the machine.
+        rendezvous_timeout: seconds in which all workers must come.
 
-    Several workers are made first thing in a program: TensorFlow allows no operation before, and each waits for all,
-    `MEETING_SECONDS` at most.
+    Several workers are made first thing in a program: TensorFlow allows no operation before, and each waits for all.
 
     Raises:
-        ValueError: no such name, or no cluster for "multiworker".
+        ValueError: no such name, no cluster for "multiworker", or a timeout that is not positive.
         tf.errors.DeadlineExceededError: not all workers came.
 
     >>> strategy("one").num_replicas_in_sync
@@ -37,6 +39,8 @@ def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Str
     """
     if name not in NAMES:
         raise ValueError(f"A strategy is one of {', '.join(NAMES)}; got {name!r}.")
+    if rendezvous_timeout < 1:
+        raise ValueError(f"rendezvous_timeout is a number of seconds, 1 or more; got {rendezvous_timeout}.")
     if name == "auto":
         name = "multiworker" if workers() > 1 else "mirrored" if len(_devices("GPU")) > 1 else "one"
     mend_keras()
@@ -46,7 +50,7 @@ def strategy(name: str = "auto", *, tpu: str | None = None) -> tf.distribute.Str
         return tf.distribute.MirroredStrategy([device.name for device in _devices("GPU") or _devices("CPU")])
     if name == "multiworker":
         cluster = _cluster()
-        _wait_at_most(MEETING_SECONDS, cluster)
+        _wait_at_most(rendezvous_timeout, cluster)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=cluster)
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(tpu or "")
     return tf.distribute.TPUStrategy(resolver)
@@ -139,7 +143,7 @@ def slurm_config() -> dict:
 
 
 def _wait_at_most(seconds: int, cluster) -> None:
-    """How long workers wait for each other at the start; TensorFlow's own limit is an hour."""
+    """How long workers wait for each other at the start."""
     kinds = {
         kind: count for kind in ("chief", "worker") if (count := len(cluster.cluster_spec().as_dict().get(kind, ())))
     }
@@ -149,6 +153,8 @@ def _wait_at_most(seconds: int, cluster) -> None:
         cluster_register_timeout_in_ms=1000 * seconds,
         coordinated_jobs=[CoordinatedJob(name=kind, num_tasks=count) for kind, count in kinds.items()],
     )
+    # Without it registering does not wait, and what comes after it waits an hour.
+    context.context()._coordination_service_config.cluster_register_with_barrier = True
 
 
 def _devices(kind: str) -> list:

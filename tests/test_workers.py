@@ -116,3 +116,13 @@ def test_a_worker_with_another_setting_is_refused_with_what_differs(folder):
     told = (folder / "refused.0.log").read_text()
     assert "between worker 1 and worker 0" in told and "learning_rate is 0.5 there" in told
     assert not (folder / "refused" / "task.json").exists()
+
+
+def test_a_worker_whose_other_does_not_come_ends_in_its_time(folder):
+    task = {"cluster": {"worker": [f"localhost:{port}" for port in ports(2)]}, "task": {"type": "worker", "index": 0}}
+    command = words(folder, "lonely", "--rendezvous-timeout", "2")
+    environment = {**clean(), "TF_CONFIG": json.dumps(task)}
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+    said = [line for line in run.stderr.splitlines() if line.startswith("kbert: ")]
+    assert run.returncode == RETRY and len(said) == 1 and "not all workers came" in said[0]
+    assert not (folder / "lonely").exists()

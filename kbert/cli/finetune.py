@@ -10,7 +10,14 @@ import typer
 from kbert.cli.grouping import grouped
 from kbert.cli.output import Json, existing, show
 from kbert.cli.own_options import options_of
-from kbert.cli.strategy_options import Strategy, among_workers, check_alone, training_under
+from kbert.cli.strategy_options import (
+    RENDEZVOUS,
+    RendezvousTimeout,
+    Strategy,
+    among_workers,
+    check_alone,
+    training_under,
+)
 from kbert.cli.tasks import TASKS, TaskOptions
 from kbert.cli.training_options import RepeatOptions, TrainingOptions
 
@@ -47,6 +54,7 @@ def finetune(
     ] = None,
     dtype: Annotated[Literal["float32", "mixed_bfloat16"], Option(help="What layers compute in.")] = "float32",
     strategy: Strategy = "auto",
+    rendezvous_timeout: RendezvousTimeout = RENDEZVOUS,
     vocabulary: Annotated[Path | None, Option(help="vocab.txt, where the model has none.")] = None,
     lowercase: Annotated[bool | None, Option("--lowercase/--cased", help="Where the model does not say.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on after the last finished epoch of --out.")] = False,
@@ -98,7 +106,7 @@ def finetune(
         summary = all_of_them(runs.Asked(asked, source, recipe, settings, command, resume), out, several)
         show(summary, runs.lines(summary), as_json)
         return
-    with training_under(strategy, run, batch_size) as own:
+    with training_under(strategy, run, batch_size, rendezvous_timeout) as own:
         result = finetuning.finetune(asked, own, source, recipe, settings, command=command, resume=resume)
     result["run"] = str(out)
     show(result, finetuning.lines(result), as_json)

@@ -10,7 +10,7 @@ import typer
 from kbert.cli import data_options as options
 from kbert.cli.output import Json, existing, show
 from kbert.cli.shard_options import DataService, Shards, Sharing, lost_service_ends
-from kbert.cli.strategy_options import Exchange, Strategy, training_under
+from kbert.cli.strategy_options import RENDEZVOUS, Exchange, RendezvousTimeout, Strategy, training_under
 
 Option = typer.Option
 Size = Literal["tiny", "mini", "small", "medium", "base", "large"]
@@ -89,6 +89,7 @@ def pretrain(
     spike: Annotated[float, Option(help="Stop at a loss over this multiple of the median before it; 0: never.")] = 2.0,
     strategy: Strategy = "auto",
     exchange: Exchange = "float32",
+    rendezvous_timeout: RendezvousTimeout = RENDEZVOUS,
     shards: Shards = "batch",
     data_service: DataService = None,
     seed: options.Seed = 0,
@@ -177,7 +178,7 @@ def pretrain(
         )
     command = shlex.join(["kbert", *sys.argv[1:]])
     sharing = Sharing(shards, Service(data_service) if data_service else None)
-    with lost_service_ends(sharing.service), training_under(strategy, run, batch_size) as own:
+    with lost_service_ends(sharing.service), training_under(strategy, run, batch_size, rendezvous_timeout) as own:
         result = pretrain_run.pretrain(own, recipe, data, start, text, sharing, command=command, resume=again)
     result["out"] = str(out)
     show(result, pretrain_run.lines(result), as_json)

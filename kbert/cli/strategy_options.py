@@ -21,11 +21,15 @@ Exchange = Annotated[
     Literal["float32", "bfloat16"],
     typer.Option(help="Numbers in which replicas tell each other gradients; bfloat16 is half the bytes, three digits."),
 ]
+RendezvousTimeout = Annotated[
+    int, typer.Option(min=1, metavar="SECONDS", help="In which all workers must have come, else those that have end.")
+]
+RENDEZVOUS = 600  # as kbert.strategies has it, which would load TensorFlow
 RETRY = 138  # an exit code that Kubeflow reads as one to try again; below 128 it would give up
 
 
 @contextlib.contextmanager
-def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
+def training_under(name: StrategyName, run, batch_size: int, rendezvous_timeout: int) -> Iterator:
     """The strategy's scope; gives the run that this worker writes, see `kbert.workers.own_run`.
 
     Raises:
@@ -39,7 +43,7 @@ def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
     together = name == "multiworker" or name == "auto" and workers() > 1
     with own_run(run) if together else contextlib.nullcontext(run) as own:
         try:
-            chosen = met(name) if together else strategy(name)
+            chosen = met(name, rendezvous_timeout) if together else strategy(name)
         except LOST as error:
             raise Ended(f"not all workers came: {str(error).splitlines()[0]}; start all of them.", RETRY) from error
         if chosen.num_replicas_in_sync > 1 or name not in ("auto", "one"):
@@ -51,7 +55,7 @@ def training_under(name: StrategyName, run, batch_size: int) -> Iterator:
             raise Ended(f"{lost}.", RETRY) from lost
 
 
-def met(name: StrategyName):
+def met(name: StrategyName, rendezvous_timeout: int):
     """The strategy, once all workers have come; Ctrl-C ends the waiting.
 
     TensorFlow waits with Python locked, so only what the system does at a signal happens; and it takes SIGTERM for
@@ -61,7 +65,7 @@ def met(name: StrategyName):
 
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        return strategy(name)
+        return strategy(name, rendezvous_timeout=rendezvous_timeout)
     finally:
         signal.signal(signal.SIGINT, before)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
