@@ -83,7 +83,7 @@ def write_configs(folder: Path) -> None:
 
 
 def calls(out: Path, inputs: Mapping[str, tf.TensorSpec]) -> list[str]:
-    """How a SavedModel is asked: in Python, and by curl and gRPC where TensorFlow Serving has it; Markdown.
+    """How a SavedModel is asked: in Python, by TensorFlow's command, by curl and gRPC; Markdown.
 
     Args:
         out: the SavedModel's folder, as it will be called.
@@ -96,6 +96,8 @@ def calls(out: Path, inputs: Mapping[str, tf.TensorSpec]) -> list[str]:
         "## How to call it",
         "In Python, in this folder:",
         code("python", PYTHON.format(asked=", ".join(f"{key}=tf.constant({told[key]})" for key in told))),
+        "By TensorFlow's own command, which must load the operations first:",
+        code("sh", COMMAND.format(asked=";".join(f"{key}={asked[key]!r}" for key in asked))),
         "From TensorFlow Serving:",
         code("sh", SERVER.format(name=name, rest=REST_PORT, grpc=GRPC_PORT, where=WHERE)),
         "By curl:",
@@ -110,6 +112,9 @@ import tensorflow_text  # its operations are in the graph
 
 loaded = tf.saved_model.load(".")
 answers = loaded.signatures["serving_default"]({asked})"""
+
+COMMAND = """python -c 'import tensorflow_text; from tensorflow.python.tools.saved_model_cli import main; main()' \\
+  run --dir . --tag_set serve --signature_def serving_default --input_exprs "{asked}" """.rstrip()
 
 SERVER = """# in the folder that holds {name}/, whose 1/ is this one
 docker run -p {rest}:{rest} -p {grpc}:{grpc} -v "$PWD/{name}:{where}/{name}" tensorflow/serving \\

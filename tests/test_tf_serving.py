@@ -78,13 +78,13 @@ def test_a_folder_of_another_name_has_nothing_beside(model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_saved_model_cli_runs_it(served, tmp_path):
-    code = "import tensorflow_text\nfrom tensorflow.python.tools.saved_model_cli import main\nmain()"
-    words = ["run", "--dir", str(served / "1"), "--tag_set", "serve", "--signature_def", "serving_default"]
-    words += ["--input_exprs", "text=[b'the cat sat']", "--outdir", str(tmp_path)]
-    run = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=300)
+def test_saved_model_cli_runs_it_as_the_card_says(served, tmp_path):
+    card = (served / "1" / "README.md").read_text("utf-8")
+    (command,) = re.findall(r"```sh\npython (-c .*?)\n```", card, re.DOTALL)
+    words = f"{sys.executable} {command} --outdir {tmp_path}"
+    run = subprocess.run(words, shell=True, cwd=served / "1", capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-2000:]
-    right = ask(tf.saved_model.load(str(served / "1")), ["the cat sat"])["scores"]
+    right = ask(tf.saved_model.load(str(served / "1")), [tf_serving.QUESTIONS["text"]])["scores"]
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), right, atol=1e-6)
 
 
