@@ -1,8 +1,13 @@
 """What every model of kbert shares: a config, the tokenizer it was trained with, named weights, presets in."""
 
+import atexit
+import filecmp
+import shutil
+import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +17,7 @@ from kbert.config import BertConfig
 from kbert.layout import Padded, Unpadded
 from kbert.lora import merged_weights
 from kbert.steps import StepModel
+from kbert.tokenizer_settings import VOCABULARY
 
 
 class TextModel(StepModel):
@@ -206,3 +212,23 @@ class TextModel(StepModel):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects=None):
         return cls(**{**config, "config": BertConfig(**config["config"])})
+
+    def save_assets(self, folder: str) -> None:
+        """Puts the vocabulary in a .keras file, which is then whole wherever it is moved."""
+        if self.tokenizer is not None:
+            shutil.copyfile(self.tokenizer["vocabulary"], Path(folder) / VOCABULARY)
+
+    def load_assets(self, folder: str | None) -> None:
+        """Takes the vocabulary of a .keras file where the one of its `tokenizer` is gone, or is another by now."""
+        if folder is None or not (own := Path(folder) / VOCABULARY).is_file():
+            return  # a file of a model without a tokenizer, or of an earlier version
+        given = Path(self.tokenizer["vocabulary"])
+        if not given.is_file() or not filecmp.cmp(own, given, shallow=False):
+            self.tokenizer = {**self.tokenizer, "vocabulary": _kept_while_running(own)}
+
+
+def _kept_while_running(path: Path) -> str:
+    """A copy of a file that is there until the process ends."""
+    folder = tempfile.mkdtemp(prefix="kbert-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return shutil.copy(path, folder)

@@ -4,6 +4,9 @@
 """
 
 import json
+import shutil
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +19,7 @@ from kbert.conversion import convert
 from kbert.presets import open_preset, save_preset
 from kbert.saving import save_model
 from kbert.weights.table import HEADS, shapes
+from pipelines import WordPiece, read_vocabulary
 
 CONFIG = config_of()
 
@@ -143,9 +147,12 @@ def test_what_google_has_no_name_for_is_refused(tiny_vocabulary, tmp_path):
 # Keras' own file
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_keras_file_of_every_task_loads_as_it_was(tiny_vocabulary, name, tmp_path):
-    model = make(name, tiny_vocabulary)
+every_model = pytest.mark.parametrize("name, changes", [*((name, {}) for name in MODELS), ("tag", {"mix": "scalar"})])
+
+
+@every_model
+def test_a_keras_file_of_every_task_loads_as_it_was(tiny_vocabulary, name, changes, tmp_path):
+    model = make(name, tiny_vocabulary, **changes)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is type(model)
@@ -154,3 +161,31 @@ def test_a_keras_file_of_every_task_loads_as_it_was(tiny_vocabulary, name, tmp_p
     again = loaded.named_weights()
     for key, weight in model.named_weights().items():
         np.testing.assert_array_equal(again[key].numpy(), weight.numpy(), err_msg=key)
+
+
+@every_model
+def test_a_keras_file_that_is_moved_has_its_vocabulary(tiny_vocabulary, name, changes, tmp_path):
+    vocabulary = shutil.copy(tiny_vocabulary, tmp_path / "mine.txt")
+    model = make(name, vocabulary, **changes)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.tokenizer == model.tokenizer  # while it is there
+    Path(vocabulary).write_text("another\n")
+    keras.saving.load_model(tmp_path / "model.keras").save(tmp_path / "again.keras")
+    Path(vocabulary).unlink()
+    for file in ("model.keras", "again.keras"):
+        spec = keras.saving.load_model(tmp_path / file).tokenizer_spec
+        wordpiece = WordPiece.from_spec(spec)
+        assert wordpiece.vocabulary == read_vocabulary(tiny_vocabulary)
+        assert wordpiece.tokenize(["Unhappy cats"]).to_list() == [[21, 22, 7, 23]]
+
+
+def test_a_keras_file_without_a_vocabulary_still_loads(tiny_vocabulary, tmp_path):
+    model = make("regress", tiny_vocabulary)
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as whole, zipfile.ZipFile(tmp_path / "old.keras", "w") as old:
+        assert "assets/vocab.txt" in whole.namelist()
+        for part in whole.namelist():
+            if not part.startswith("assets"):
+                old.writestr(part, whole.read(part))
+    assert keras.saving.load_model(tmp_path / "old.keras").tokenizer == model.tokenizer

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import sys
 
 import pytest
@@ -100,16 +99,6 @@ def test_a_folder_with_files_is_kept_unless_it_may_go(run, tmp_path, format, cap
     assert export(run, tmp_path / "mine", "--format", format) == 1
     assert "holds files" in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
-
-
-def test_a_vocabulary_of_another_size_is_refused(run, tmp_path, capsys):
-    other = shutil.copytree(run, tmp_path / "run")
-    with (other / "vocab.txt").open("a") as file:
-        file.write("more\n")
-    for format in ("saved_model", "hub", "huggingface"):
-        assert export(other, tmp_path / "out", "--format", format) == 1
-        assert "at most the model's 28 entries; got 29" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 FORMS = ("saved_model", "saved_model int8", "tflite", "tflite float16", "tflite int8", "tflite int8-full")
