@@ -80,7 +80,9 @@ def save(
 def _check_room(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Raises OSError where weights have no room: HDF5, which will write them, then takes the whole process down."""
     room = folder / "room"
-    room.write_bytes(bytes(sum(array.nbytes + HDF5_OVERHEAD for array in arrays.values())))
+    with room.open("wb") as file:
+        for array in arrays.values():
+            file.write(bytes(array.nbytes + HDF5_OVERHEAD))
     room.unlink()
 
 
