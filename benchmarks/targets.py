@@ -13,17 +13,20 @@ class Multiple:
         figure: as its worker says it.
         against: name of the contender that kbert's best is compared with.
         least, aim: the multiples.
+        ours: name of the contender of ours that is meant; None for the best.
     """
 
     figure: str
     against: str
     least: float
     aim: float
+    ours: str | None = None
 
     def verdict(self, runs: Runs) -> str:
-        """What is asked, and what kbert's best is."""
-        ours, theirs = best_of_ours(runs), runs.get(self.against)
-        asked = f"{self.figure}: {side(self)} {self.least:g} x that of {self.against}, aim {self.aim:g} x"
+        """What is asked, and what kbert's best is, or that of one contender of ours."""
+        ours = best_of_ours({who: lines for who, lines in runs.items() if self.ours in (None, who)})
+        theirs, subject = runs.get(self.against), f"{self.figure} of {self.ours}" if self.ours else self.figure
+        asked = f"{subject}: {side(self)} {self.least:g} x that of {self.against}, aim {self.aim:g} x"
         if not theirs or ours is None:
             return f"{asked}; not compared"
         ratio = ours / middle(theirs)
