@@ -7,10 +7,10 @@ Keras models gain from them as ours do. tests/test_upstream.py says of each mend
 | --- | --- | --- |
 | fit, evaluate and predict on several workers | `_symbolic_build`, `_make_function`, `_predict` | keras#20585 |
 | a batch is cut by rewriting the pipeline, which finds its size or does not | `_distribute` | tensorflow#34358 |
-| a replica with fewer rows counts as much as the others | `_train_step` | |
+| a replica with fewer rows counts as much as the others | `_train_step` | none filed |
 | each replica clips its own gradients | `_apply`, `_reduced` | tensorflow#33929 |
 | accumulation, EMA's overwriting: a merge call within a condition | `_apply` | keras#17429 |
-| only the first replica is asked whether its gradients are finite | `_check_finite` | |
+| only the first replica is asked whether its gradients are finite | `_check_finite` | none filed |
 """
 
 import contextlib

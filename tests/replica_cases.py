@@ -157,6 +157,14 @@ def lossscaled():
     )
 
 
+def overflowing():
+    """A row of the second replica's whose scaled loss has no float32: nobody makes a step of its batch."""
+    model, train, dev = classifier(lossscaled())
+    rows, labels, _ = next(iter(train.unbatch().batch(37)))
+    weights = np.where(np.arange(37) == B - 1, 3e37, 1.0).astype("float32")
+    return model, batches(rows, labels, weights), dev
+
+
 CASES = {
     "classify": classifier,
     "classify, three steps an execution": lambda: classifier(steps_per_execution=3),
@@ -167,6 +175,8 @@ CASES = {
         keras.optimizers.SGD(0.1, clipnorm=0.1, use_ema=True, ema_overwrite_frequency=2)
     ),
     "classify, scaled losses": lambda: classifier(lossscaled()),
+    "classify, an overflow": overflowing,
+    "classify, float16": lambda: classifier(lossscaled(), dtype="mixed_float16"),
     "classify, bfloat16": lambda: classifier(dtype="mixed_bfloat16"),
     "classify, gradients told in bfloat16": lambda: classifier(
         kbert.adamw(1e-2, total_steps=STEPS, clip_norm=0.3, exchange="bfloat16")

@@ -32,7 +32,9 @@ def test_two_replicas_are_one_device_where_nothing_is_mended(alone):
     assert alone["nothing of these"] == "equal"  # else the others would say nothing
 
 
-@pytest.mark.parametrize("case", ["clipping", "accumulation", "overwriting by averages"])
+@pytest.mark.parametrize(
+    "case", ["clipping", "accumulation", "overwriting by averages", "an uneven last batch", "an overflow"]
+)
 def test_keras_needs_the_mend(alone, case):
     assert alone[case] != "equal"
 
