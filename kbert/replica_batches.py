@@ -58,7 +58,8 @@ class ReplicaBatches:
         self.dataset, self.strategy = dataset, strategy
         own = dataset.options().dataset_name == OWN_PART
         self.sharers = len(local_replicas(strategy)) if own else strategy.num_replicas_in_sync
-        self._cut = tf.function(self._parts, reduce_retracing=True, autograph=False)
+        cut = tf.function(self._parts, autograph=False)
+        self._cut = cut.get_concrete_function(dataset.element_spec)  # batches of all sizes have one
 
     def __iter__(self) -> Iterator:
         for batch in self.dataset:

@@ -36,9 +36,15 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """The paths of a run, and reading and writing its small files. Made by `start` or `open`."""
+    """The paths of a run, and reading and writing its small files. Made by `start` or `open`.
+
+    Args:
+        folder: where.
+        is_copy: it is that of a worker beside the one that writes the run, and goes when the worker ends.
+    """
 
     folder: Path
+    is_copy: bool = False
 
     @classmethod
     def start(cls, folder: Path | str, *, overwrite: bool = False) -> "Run":

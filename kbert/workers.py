@@ -44,7 +44,7 @@ def own_run(run: Run) -> Iterator[Run]:
             for path in (*(run.folder / name for name in (TASK, METRICS, CONFIG)), *run.checkpoints.glob("[!.]*")):
                 if path.is_file():
                     shutil.copyfile(path, copy / path.relative_to(run.folder))
-        yield Run(copy)
+        yield Run(copy, is_copy=True)
 
 
 def agree(strategy: tf.distribute.Strategy, said: dict[str, Any], free: Sequence[str] = ()) -> None:
@@ -139,8 +139,18 @@ def lost_in_a_line(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except LOST as error:
         if workers_of(strategy) == 1:
             raise
-        cause = " ".join(str(error.message).split("\n")[0].split())[:200]
         raise WorkerLost(
-            f"a worker was lost ({cause}); start all of them again with the same commands: they go on from the last "
-            "checkpoint"
+            f"a worker was lost ({cause(str(error.message))}); start all of them again with the same commands: they go "
+            "on from the last checkpoint"
         ) from error
+
+
+def cause(message: str) -> str:
+    """The line of an error of TensorFlow's that says what happened, among those that say where.
+
+    >>> cause("Graph execution error:\\n\\nDetected at node Sum\\n  Connection reset by peer\\n")
+    'Connection reset by peer'
+    """
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Graph execution error", "Detected at node", "File ", "<"))]
+    return (told or lines or ["no cause is known"])[0][:200]

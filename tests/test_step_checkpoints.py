@@ -143,6 +143,10 @@ def test_a_full_disk_at_the_last_moment_is_named_too(tmp_path, model, monkeypatc
     assert kept.steps() == [3] and not list(Run(tmp_path).checkpoints.glob(".*"))
 
 
+def test_a_copy_of_a_run_gets_no_checkpoints(tmp_path, model):
+    assert fill(Run(tmp_path, is_copy=True), model, (3,)).steps() == []
+
+
 def test_weights_that_are_no_numbers_are_never_saved(tmp_path):
     model = ready()
     kept = fill(Run(tmp_path), model, (3,))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -30,18 +31,27 @@ def words(folder: Path, out: str, *more: str) -> list[str]:
         "--batch-size",
         "8",
     ]
-    told = ["--steps", str(STEPS), "--checkpoint-steps", "4", "--log-steps", "1", "--held-out", "0.1"]
+    told = ["--steps", str(STEPS), "--checkpoint-steps", "4", "--log-steps", "3", "--held-out", "0.1"]
     return [sys.executable, "-m", "kbert", "pretrain", *text, *told, "--evaluate-batches", "2", "--out", out, *more]
 
 
 def start(folder: Path, out: str, count: int = 2, more: dict[int, tuple] | None = None) -> list[subprocess.Popen]:
-    addresses, started = [f"localhost:{port}" for port in ports(count)], []
-    for index in range(count):
+    return processes(folder, out, [words(folder, out, *(more or {}).get(index, ())) for index in range(count)])
+
+
+def processes(folder: Path, out: str, commands: list[list[str]], first_may_write: int | None = None) -> list:
+    """A worker for each command; the first one's files may have so many bytes."""
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (first_may_write, first_may_write))
+
+    addresses, started = [f"localhost:{port}" for port in ports(len(commands))], []
+    for index, command in enumerate(commands):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        env = {**clean(), **({"TF_CONFIG": json.dumps(task)} if count > 1 else {})}
+        env = {**clean(), **({"TF_CONFIG": json.dumps(task)} if len(commands) > 1 else {})}
+        limit = limited if first_may_write and not index else None
         with (folder / f"{out}.{index}.log").open("a") as log:
-            command = words(folder, out, *(more or {}).get(index, ()))
-            started.append(subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log))
+            started.append(subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=log, preexec_fn=limit))
     return started
 
 
@@ -53,6 +63,13 @@ def weights(run: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
     return load_file(run / "model.safetensors")
+
+
+def lines(run: Path) -> list[dict]:
+    """metrics.jsonl but for what a clock said."""
+    clocks = ("seconds", "time", "tokens_per_second", "wait_share")
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: figure for name, figure in line.items() if name not in clocks} for line in found]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +90,7 @@ def test_two_workers_train_as_one_and_the_first_alone_writes(folder):
     for name in one:
         np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-6, err_msg=name)
     assert "2 workers, 2 replicas, batches of 8: 4 on each" in (folder / "whole.0.log").read_text()
-    steps = [json.loads(line)["step"] for line in (folder / "whole" / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines(folder / "whole")]
     assert steps == sorted(steps)  # two writers would have repeated them
 
 
@@ -98,6 +115,7 @@ def test_a_killed_worker_ends_the_others_in_a_line_and_the_same_command_ends_in_
     assert ended(start(folder, out)) == [0, 0]
     first, second = weights(folder / "whole"), weights(folder / out)
     assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert lines(folder / out) == lines(folder / "whole")
 
 
 def test_a_notice_to_one_worker_stops_all_with_a_checkpoint_from_which_fewer_go_on(folder):
@@ -110,12 +128,38 @@ def test_a_notice_to_one_worker_stops_all_with_a_checkpoint_from_which_fewer_go_
         np.testing.assert_allclose(rest[name], whole[name], rtol=0, atol=1e-6, err_msg=name)
 
 
-def test_a_worker_with_another_setting_is_refused_with_what_differs(folder):
-    codes = ended(start(folder, "refused", more={1: ("--learning-rate", "0.5")}))
-    assert codes == [1, 1]
-    told = (folder / "refused.0.log").read_text()
-    assert "between worker 1 and worker 0" in told and "learning_rate is 0.5 there" in told
-    assert not (folder / "refused" / "task.json").exists()
+@pytest.mark.parametrize(
+    "other, differs", [(("--learning-rate", "0.5"), "learning_rate is 0.5 there"), (("--input", "vocab.txt"), "data")]
+)
+def test_a_worker_with_other_settings_or_data_is_refused_with_what_differs(folder, other, differs):
+    out = f"refused{other[0]}"
+    assert ended(start(folder, out, more={1: other})) == [1, 1]
+    told = (folder / f"{out}.0.log").read_text()
+    assert "between worker 1 and worker 0" in told and differs in told
+    assert not (folder / out / "task.json").exists()
+
+
+def test_a_full_disk_ends_all_workers_in_a_line_and_the_same_command_ends_in_the_same_bits(folder):
+    commands = [words(folder, "full")] * 2
+    assert ended(processes(folder, "full", commands, first_may_write=1_000_000)) == [1, RETRY]
+    said = [line for line in (folder / "full.0.log").read_text().splitlines() if line.startswith("kbert: ")]
+    assert len(said) == 1 and "File too large" in said[0] and "no checkpoint" in said[0]
+    assert ended(start(folder, "full")) == [0, 0]
+    first, second = weights(folder / "whole"), weights(folder / "full")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_two_workers_fine_tune_as_one(folder):
+    names = [line for line in (folder / "vocab.txt").read_text().split() if line.isalpha()]
+    rows = [f"{a} {b}\t{int(a < b)}" for a in names[:6] for b in names[::3]]
+    (folder / "train.tsv").write_text("\n".join(["sentence\tlabel", *rows]) + "\n")
+    told = ["--train", "train.tsv", "--dev", "train.tsv", "--model", "whole", "--epochs", "2", "--batch-size", "10"]
+    for out, count in (("tuned-by-one", 1), ("tuned-by-two", 2)):
+        command = [sys.executable, "-m", "kbert", "finetune", "--task", "classify", *told, "--out", out]
+        assert ended(processes(folder, out, [command] * count)) == [0] * count, (folder / f"{out}.0.log").read_text()
+    one, two = weights(folder / "tuned-by-one"), weights(folder / "tuned-by-two")
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-6, err_msg=name)
 
 
 def test_a_worker_whose_other_does_not_come_ends_in_its_time(folder):

@@ -36,7 +36,7 @@ class StepCheckpoints:
         return sorted(int(match[1]) for match in found if match)
 
     def save(self, model: keras.Model, state: dict[str, Any]) -> None:
-        """Writes the checkpoint of a step, then takes away those that are too many.
+        """Writes the checkpoint of a step, then takes away those that are too many; nothing in a copy of a run.
 
         Args:
             model: compiled, its optimizer built.
@@ -45,6 +45,8 @@ class StepCheckpoints:
         Raises:
             OSError: no room, or no right to write; says which checkpoint stands. Nothing half-written is left.
         """
+        if self.run.is_copy:
+            return
         step = state["step"]
         try:
             checkpoints.save(self.path(step), model, state, with_optimizer=True)
