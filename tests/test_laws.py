@@ -16,7 +16,7 @@ NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
 # Fused kernels, gradients by hand, compiled chains, noise that is a function of a seed tensor: Keras has none of them.
 TENSORFLOW_MODULES = ("layout", "optimizer", "lamb", "dropout", "gradients", "chains")
-TENSORFLOW_MODULES += ("steps", "global_batch", "replicas", "replica_batches")
+TENSORFLOW_MODULES += ("steps", "global_batch", "replicas", "replica_batches", "replica_figures")
 TENSORFLOW_MODULES += ("strategies", "workers", "waiting")
 TENSORFLOW_MODULES += ("pretraining/metrics", "pretraining/vocabulary_loss", "tasks/viterbi")
 TENSORFLOW_FILES = tuple(f"kbert/{name}.py" for name in TENSORFLOW_MODULES)
