@@ -22,7 +22,7 @@ TINY = dataclasses.replace(
     hidden_size=16,
     num_attention_heads=2,
     intermediate_size=24,
-    num_hidden_layers=1,
+    num_hidden_layers=2,
     max_position_embeddings=T,
 )
 

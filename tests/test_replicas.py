@@ -15,7 +15,7 @@ import kbert
 SCRIPT = Path(__file__).parent / "replica_cases.py"
 # bfloat16 has three digits, and Adam divides gradients near 0 by their own size.
 TOLD = "classify, gradients told in bfloat16"
-LOOSE = {"classify, bfloat16": 2e-2, "classify, float16": 5e-3, TOLD: 1e-2}
+LOOSE = {"classify, bfloat16": 2e-2, "classify, float16": 5e-3, TOLD: 5e-3}
 WEIGHTS, FIGURES = 1e-6, 1e-5
 OF_BATCHES = "_logits_loss"  # Keras' own loss of each of several outputs: a mean over batches, whatever they hold
 NAMES = ("two replicas", "two workers", "three workers")
